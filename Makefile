@@ -1,0 +1,26 @@
+# Every target makes its own environment in .venv from python3 alone.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint
+.DELETE_ON_ERROR:
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+.venv/ready: pyproject.toml .constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--constraint .constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: .venv/ready ## Digits with wrong labels, with and without the method; draws to .demo/.
+	MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
+
+# one thread a process: two test processes share the cores
+test: .venv/ready ## Run the tests and the doctests.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+lint: .venv/ready ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

@@ -1,0 +1,11 @@
+"""Neural-network classification regularised by exact Hessians, for scikit-learn."""
+
+from importlib.metadata import version
+
+from sklearn_hessreg._callback import HessianReinit
+from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
+from sklearn_hessreg._hessian import hessian_scores
+
+__version__ = version("sklearn_hessreg")
+
+__all__ = ["HessianRegularizedMLPClassifier", "HessianReinit", "hessian_scores"]

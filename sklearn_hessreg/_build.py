@@ -1,0 +1,170 @@
+"""From the estimator's hyperparameters to a skorch net, and what they rule out."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from sklearn_hessreg._adam import Adam
+from sklearn_hessreg._callback import HessianReinit
+from sklearn_hessreg._convergence import Convergence
+from sklearn_hessreg._hessian import count_operations
+from sklearn_hessreg._module import MLP
+from sklearn_hessreg._net import Batches, MLPNet
+
+# The estimator's names of the method's hyperparameters, and HessianReinit's.
+METHOD_PARAMETERS = {
+    "k": "k",
+    "n": "n",
+    "aggregation": "aggregation",
+    "initializer": "initializer",
+    "granularity": "granularity",
+    "scope": "scope",
+    "curvature": "curvature",
+    "criterion": "criterion",
+    "reinit_every": "every",
+    "reinit_until": "until",
+    "hessian_samples": "samples",
+    "optimizer_state": "optimizer_state",
+}
+PREDICTION_BATCH = 1024
+
+
+def check_parameters(estimator):
+    """Refuse what constraints on single parameters cannot see."""
+    sizes = _hidden_units(estimator)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be integers > 0, got {sizes}. Name the number of "
+            "units of each hidden layer."
+        )
+    n_weights = len(sizes) + 1
+    if estimator.n > n_weights:
+        raise ValueError(
+            f"n={estimator.n} is larger than the number of weight layers, {n_weights} "
+            f"with hidden_layer_sizes={estimator.hidden_layer_sizes}. Choose n from 1 "
+            f"to {n_weights}, or more hidden layers."
+        )
+    solver = estimator.solver
+    is_optimizer = isinstance(solver, type) and issubclass(solver, torch.optim.Optimizer)
+    if not isinstance(solver, str) and not is_optimizer:
+        raise ValueError(
+            f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
+            "torch.optim.Optimizer."
+        )
+    check_device(estimator.device)
+
+
+def check_device(device):
+    """Return the torch device, after a try; "auto" is CUDA where there is one."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=device).device
+    # a device that is not there raises one or the other, an unknown name the first
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here: {error} Use 'cpu', or 'auto' for "
+            "CUDA where there is one."
+        ) from error
+
+
+def warn_if_expensive(estimator, module, n_samples):
+    """Warn where the streamed Hessian costs far more than an epoch of training."""
+    exact = estimator.criterion == "hessian" and estimator.curvature == "mean_loss"
+    if not exact or estimator.k == 0:
+        return
+    scored = list(module.layers[-estimator.n :])
+    if len(module.layers) > 1 and estimator.activation in ("relu", "logistic"):
+        scored.pop()  # behind inputs of one sign the output layer factorises
+    used = min(n_samples, estimator.hessian_samples or n_samples)
+    event = sum(count_operations(used, m.out_features, m.in_features) for m in scored)
+    epoch = 6 * n_samples * sum(layer.weight.numel() for layer in module.layers)
+    ratio = event / epoch / estimator.reinit_every
+    if ratio > 10 and event > 1e10:
+        warnings.warn(
+            f"The exact Hessian of the last n={estimator.n} layers on {used} samples "
+            f"takes up to {event:.0e} floating-point operations each time, {ratio:.0f} "
+            "times the training between two re-initialisations. Fewer hessian_samples "
+            "or curvature='per_sample' make it cheaper.",
+            stacklevel=5,
+        )
+
+
+def build_net(estimator, dtype, device, seed, random_state):
+    """Make and initialise the skorch net that the hyperparameters describe."""
+    n_classes = len(estimator.classes_)
+    n_outputs = 1 if n_classes == 2 else n_classes
+    criterion = torch.nn.BCEWithLogitsLoss if n_outputs == 1 else torch.nn.CrossEntropyLoss
+    return MLPNet(
+        MLP,
+        module__layer_units=[
+            estimator.n_features_in_,
+            *_hidden_units(estimator),
+            n_outputs,
+        ],
+        module__activation=estimator.activation,
+        module__dropout=estimator.dropout,
+        module__dtype=torch.from_numpy(np.empty(0, dtype)).dtype,
+        criterion=criterion,
+        criterion__reduction="none",
+        alpha=estimator.alpha,
+        lr=estimator.learning_rate_init,
+        **_optimizer(estimator),
+        iterator_train=Batches,
+        iterator_train__shuffle=estimator.shuffle,
+        iterator_train__random_state=random_state,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=PREDICTION_BATCH,
+        train_split=None,
+        callbacks=_callbacks(estimator, seed),
+        verbose=int(estimator.verbose),
+        device=str(device),
+    ).initialize()
+
+
+def _hidden_units(estimator):
+    """List the sizes of the hidden layers."""
+    sizes = estimator.hidden_layer_sizes
+    return list(sizes) if np.iterable(sizes) else [sizes]
+
+
+def _optimizer(estimator):
+    """Translate the solver's hyperparameters to skorch's."""
+    if estimator.solver == "sgd":
+        return {
+            "optimizer": torch.optim.SGD,
+            "optimizer__momentum": estimator.momentum,
+            # torch refuses nesterov without momentum, where it means nothing
+            "optimizer__nesterov": estimator.nesterovs_momentum
+            and estimator.momentum > 0,
+        }
+    if estimator.solver == "adam":
+        return {
+            "optimizer": Adam,
+            "optimizer__betas": (estimator.beta_1, estimator.beta_2),
+            "optimizer__eps": estimator.epsilon,
+        }
+    return {"optimizer": estimator.solver}
+
+
+def _callbacks(estimator, seed):
+    """List the method, the user's callbacks and, after all others, the stopping rule."""
+    method = {cb: getattr(estimator, own) for own, cb in METHOD_PARAMETERS.items()}
+    schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+    return [
+        ("hessian_reinit", HessianReinit(**method, random_state=seed)),
+        *clone(list(estimator.skorch_callbacks or []), safe=False),
+        (
+            "convergence",
+            Convergence(
+                tol=estimator.tol,
+                n_iter_no_change=estimator.n_iter_no_change,
+                early_stopping=estimator.early_stopping,
+                learning_rate=schedule,
+                power_t=estimator.power_t,
+            ),
+        ),
+    ]

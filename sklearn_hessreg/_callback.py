@@ -1,0 +1,317 @@
+"""HessianReinit: when and where a skorch net re-initialises weights, and the record."""
+
+import math
+from numbers import Integral, Real
+from time import perf_counter
+
+import torch
+from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
+from torch.utils.data import Subset
+
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
+
+from sklearn_hessreg._hessian import (
+    AGGREGATIONS,
+    CURVATURES,
+    score_layers,
+    select_layers,
+    weight_layers,
+)
+from sklearn_hessreg._reinit import (
+    INITIALIZERS,
+    draw_like,
+    reset_state,
+    select_top_k,
+    write_masked,
+)
+
+PARAMETER_CONSTRAINTS = {
+    "k": [Interval(Real, 0, 100, closed="both")],
+    "n": [Interval(Integral, 1, None, closed="left")],
+    "aggregation": [StrOptions(set(AGGREGATIONS))],
+    "initializer": [StrOptions(set(INITIALIZERS)), callable],
+    "granularity": [StrOptions({"weight", "unit"})],
+    "scope": [StrOptions({"layer", "global"})],
+    "curvature": [StrOptions(set(CURVATURES))],
+    "criterion": [StrOptions({"hessian", "magnitude", "random"})],
+    "every": [Interval(Integral, 1, None, closed="left")],
+    "until": [Interval(Integral, 1, None, closed="left"), None],
+    "samples": [Interval(Integral, 1, None, closed="left"), None],
+    "optimizer_state": [StrOptions({"keep", "reset"})],
+    "random_state": [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
+}
+
+
+class HessianReinit(Callback):
+    """Re-initialise the weights of highest curvature between the epochs of a skorch net.
+
+    At the start of an epoch, from the second on, the exact Hessian of the net's loss is
+    reduced to one score per weight for each of the last ``n`` layers, and the top ``k``
+    percent of the weights are drawn anew. Nothing is re-initialised after the last
+    update, so scores, checkpoints and the returned model see trained weights.
+
+    Parameters
+    ----------
+    k : float, default=10
+        Percent of the weights (or units) to re-initialise, from 0 to 100:
+        ``ceil(k / 100 * count)`` of them. 0 switches the method off.
+    n : int, default=1
+        How many of the last trainable weight layers take part. They must be
+        ``nn.Linear``; what is behind them may be anything differentiable.
+    aggregation : {"mean", "sum"}, default="mean"
+        How the absolute Hessian is reduced to one score per weight. Inside a layer both
+        select the same weights; they differ under ``scope="global"``.
+    initializer : str or callable, default="xavier_uniform"
+        ``"zeros"``, or the name of an initializer in :mod:`torch.nn.init` with that
+        function's defaults (``"uniform"`` is U(0, 1), ``"normal"`` is N(0, 1),
+        ``"trunc_normal"``, ``"xavier_uniform"``, ``"xavier_normal"``,
+        ``"kaiming_uniform"``, ``"kaiming_normal"``, ``"orthogonal"``), or a picklable
+        callable ``f(tensor, generator)`` that fills a tensor of the layer's shape in
+        place or returns one. It is tried once on every layer before training.
+    granularity : {"weight", "unit"}, default="weight"
+        ``"unit"`` ranks whole output units by the aggregate of their weights' scores,
+        redraws their weights and sets their biases to zero.
+    scope : {"layer", "global"}, default="layer"
+        Take the top k percent in each layer, or of all n layers together.
+    curvature : {"mean_loss", "per_sample"}, default="mean_loss"
+        Absolute value of the mean loss's Hessian, or mean of the samples' absolute
+        Hessians; see :func:`hessian_scores`.
+    criterion : {"hessian", "magnitude", "random"}, default="hessian"
+        What ranks the weights. The method is ``"hessian"``; absolute value and chance
+        are its controls.
+    every : int, default=1
+        Epochs of training from one re-initialisation to the next.
+    until : int, default=None
+        Last epoch after which weights are re-initialised; None sets no end.
+    samples : int, default=256
+        Training samples in the Hessian, drawn anew each time; None takes all.
+    optimizer_state : {"keep", "reset"}, default="keep"
+        Whether the optimizer's moments of the redrawn weights are kept or set to zero.
+    random_state : int, default=None
+        Seed of all draws; None takes one from the operating system.
+
+    Attributes
+    ----------
+    reinit_history_ : list of dict
+        One record for each event and layer: ``epoch`` (the epoch that starts with it,
+        counted from 1), ``layer``, ``count`` (weights or units redrawn), ``overlap``
+        (share of them also redrawn by the previous event, NaN where there is none),
+        ``score_min`` and ``score_max`` over the layer, ``seconds`` (of the whole event,
+        all layers).
+
+    Raises
+    ------
+    ValueError
+        When training begins, if a parameter has a value that is not allowed, ``n`` is
+        larger than the number of trainable weight layers, one of the last ``n`` is not
+        ``nn.Linear``, or the initializer's draw has another shape or is not finite. At
+        an event, if scores are not finite. No weight has been changed then.
+
+    Notes
+    -----
+    The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
+    ``module_`` in evaluation mode. All Hessian samples pass through the net as one
+    batch of its ``iterator_valid``.
+
+    References
+    ----------
+    Rahimi, Kodliuk, Benchekroun, "Using Hessians as a Regularization Technique",
+    LOD 2020, doi:10.1007/978-3-030-64583-0_4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import make_classification
+    >>> from skorch import NeuralNetClassifier
+    >>> from sklearn_hessreg import HessianReinit
+    >>> X, y = make_classification(random_state=0)
+    >>> net = NeuralNetClassifier(
+    ...     lambda: torch.nn.Sequential(
+    ...         torch.nn.Linear(20, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+    ...     ),
+    ...     criterion=torch.nn.CrossEntropyLoss,
+    ...     max_epochs=3,
+    ...     callbacks=[("hessian", HessianReinit(k=25, n=2, random_state=0))],
+    ...     verbose=0,
+    ... )
+    >>> net = net.fit(X.astype("float32"), y)
+    >>> [
+    ...     (r["epoch"], r["layer"], r["count"])
+    ...     for r in dict(net.callbacks_)["hessian"].reinit_history_
+    ... ]
+    [(2, '0', 40), (2, '2', 4), (3, '0', 40), (3, '2', 4)]
+    """
+
+    def __init__(
+        self,
+        k=10,
+        n=1,
+        aggregation="mean",
+        initializer="xavier_uniform",
+        granularity="weight",
+        scope="layer",
+        curvature="mean_loss",
+        criterion="hessian",
+        every=1,
+        until=None,
+        samples=256,
+        optimizer_state="keep",
+        random_state=None,
+    ):
+        self.k = k
+        self.n = n
+        self.aggregation = aggregation
+        self.initializer = initializer
+        self.granularity = granularity
+        self.scope = scope
+        self.curvature = curvature
+        self.criterion = criterion
+        self.every = every
+        self.until = until
+        self.samples = samples
+        self.optimizer_state = optimizer_state
+        self.random_state = random_state
+
+    def initialize(self):
+        """Forget all events and seed the generator anew."""
+        validate_parameter_constraints(
+            PARAMETER_CONSTRAINTS, self.get_params(), type(self).__name__
+        )
+        self.generator_ = torch.Generator()
+        if self.random_state is None:
+            self.generator_.seed()
+        else:
+            self.generator_.manual_seed(int(self.random_state))
+        self.reinit_history_ = []
+        self.masks_ = {}
+        return self
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Refuse before training what could only fail during it."""
+        validate_parameter_constraints(
+            PARAMETER_CONSTRAINTS, self.get_params(), type(self).__name__
+        )
+        if self.k == 0:
+            return
+        for layer in self._layers(net).values():
+            draw_like(layer.weight, self.initializer, torch.Generator().manual_seed(0))
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Re-initialise, where an event is due at the start of this epoch."""
+        trained = len(net.history) - 1  # the new epoch's row stands already
+        due = trained > 0 and trained % self.every == 0
+        if not due or self.k == 0 or (self.until is not None and trained > self.until):
+            return
+        start = perf_counter()
+        layers = self._layers(net)
+        scores = self._scores(net, layers, dataset_train)
+        masks = select_top_k(scores, self.k, self.scope)
+        self._redraw(net, layers, masks)
+        self._record(trained + 1, scores, masks, perf_counter() - start)
+
+    def _layers(self, net):
+        """Map the names of the last n trainable weight layers to the layers."""
+        names = select_layers(net.module_, self.n, _trainable_layers(net.module_))
+        return {name: net.module_.get_submodule(name) for name in names}
+
+    def _scores(self, net, layers, dataset):
+        """Score the layers' weights, or their units, by the criterion."""
+        if self.criterion == "hessian":
+            scores = self._hessian_scores(net, layers, dataset)
+        elif self.criterion == "magnitude":
+            scores = {name: m.weight.detach().abs() for name, m in layers.items()}
+        else:
+            scores = {
+                name: torch.rand(m.weight.shape, generator=self.generator_)
+                for name, m in layers.items()
+            }
+        if self.granularity == "unit":
+            reduce = torch.sum if self.aggregation == "sum" else torch.mean
+            scores = {name: reduce(S, 1) for name, S in scores.items()}
+        for name, S in scores.items():
+            if not torch.isfinite(S).all():
+                raise ValueError(
+                    f"The scores of layer {name!r} contain NaN or infinity: the loss "
+                    "or its curvature overflows at the current weights. Lower the "
+                    "learning rate, scale the features, or train in float64."
+                )
+        return scores
+
+    def _hessian_scores(self, net, layers, dataset):
+        """Score the layers' weights by the exact Hessian on fresh training samples."""
+        indices = list(range(len(dataset)))
+        if self.samples is not None and self.samples < len(dataset):
+            drawn = torch.randperm(len(dataset), generator=self.generator_)
+            indices = drawn[: self.samples].tolist()
+        options = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
+        (batch,) = net.iterator_valid(Subset(dataset, indices), **options)
+        Xi, yi = unpack_data(batch)
+        return score_layers(
+            net.module_,
+            lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
+            to_tensor(Xi, device=net.device),
+            yi,
+            names=list(layers),
+            candidates=_trainable_layers(net.module_),
+            aggregation=self.aggregation,
+            curvature=self.curvature,
+        )
+
+    def _redraw(self, net, layers, masks):
+        """Draw all new values, then write them under the masks."""
+        drawn = {
+            name: draw_like(layer.weight, self.initializer, self.generator_)
+            for name, layer in layers.items()
+        }
+        for name, layer in layers.items():
+            mask = masks[name].to(layer.weight.device)
+            if self.granularity == "unit":
+                if layer.bias is not None:
+                    zeros = torch.zeros_like(layer.bias)
+                    self._write(net, layer.bias, mask, zeros)
+                mask = mask[:, None].expand_as(layer.weight)
+            self._write(net, layer.weight, mask, drawn[name])
+
+    def _write(self, net, parameter, mask, values):
+        """Write values under a mask, and reset the optimizers there if asked to."""
+        write_masked(parameter, mask, values)
+        if self.optimizer_state == "reset":
+            for name in net._optimizers:
+                reset_state(getattr(net, name + "_"), parameter, mask)
+
+    def _record(self, epoch, scores, masks, seconds):
+        """Append one record per layer and keep the masks for the next overlap."""
+        records = []
+        masks = {name: mask.cpu() for name, mask in masks.items()}
+        for name, mask in masks.items():
+            count, before = int(mask.sum()), self.masks_.get(name)
+            known = before is not None and count > 0
+            records.append(
+                {
+                    "epoch": epoch,
+                    "layer": name,
+                    "count": count,
+                    "overlap": int((mask & before).sum()) / count if known else math.nan,
+                    "score_min": scores[name].min().item(),
+                    "score_max": scores[name].max().item(),
+                    "seconds": seconds,
+                }
+            )
+        # a new list, so that an earlier one can be kept to return to
+        self.reinit_history_ = self.reinit_history_ + records
+        self.masks_ = masks
+
+
+def _trainable_layers(module):
+    """Name the weight layers whose weight the optimizer may change."""
+    return [
+        name
+        for name in weight_layers(module)
+        if module.get_submodule(name).weight.requires_grad
+    ]

@@ -1,0 +1,173 @@
+"""The skorch net inside the estimator: weighted loss and in-memory batches."""
+
+import math
+import warnings
+from copy import copy, deepcopy
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from skorch import NeuralNet
+from skorch.helper import predefined_split
+from skorch.utils import to_tensor
+from torch.utils.data import Dataset
+
+
+class Samples(Dataset):
+    """Rows in memory, fetched many at a time as (X, (target, weight)).
+
+    `X` is a dense array or a CSR matrix, which is made dense batch by batch. `target`
+    and `weight` may be None where only predictions are wanted.
+    """
+
+    def __init__(self, X, target=None, weight=None):
+        self.X = X
+        n_samples = X.shape[0]
+        self.target = torch.zeros(n_samples) if target is None else target
+        self.weight = torch.ones(n_samples) if weight is None else weight
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    def __getitem__(self, rows):
+        X = self.X[rows]
+        X = X.toarray() if issparse(X) else np.require(X, requirements="CW")
+        return torch.from_numpy(X), (self.target[rows], self.weight[rows])
+
+
+class Batches:
+    """Iterate over Samples in slices, permuted anew for each pass if `shuffle`."""
+
+    def __init__(self, dataset, batch_size, shuffle=False, random_state=None):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.order = np.arange(len(dataset))
+
+    def __iter__(self):
+        n_samples = len(self.dataset)
+        if self.shuffle:  # permutes the last permutation, as MLPClassifier does
+            self.order = self.order[self.random_state.permutation(n_samples)]
+        for start in range(0, n_samples, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield self.dataset[self.order[rows] if self.shuffle else rows]
+
+
+class MLPNet(NeuralNet):
+    """NeuralNet on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
+
+    The criterion returns one loss per sample. `stop_training_` ends the training
+    before the next epoch, when every callback has seen the last one.
+    """
+
+    def __init__(self, *args, alpha=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.alpha = alpha
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Average the losses by weight and, in training, add MLPClassifier's penalty."""
+        target, weight = to_tensor(y_true, device=self.device)
+        total = weight.sum()
+        loss = self.criterion_(y_pred, target).flatten() @ weight / total
+        if training and self.alpha:
+            weights = (layer.weight.flatten() for layer in self.module_.layers)
+            loss = loss + self.alpha / (2 * total) * sum(W @ W for W in weights)
+        return loss
+
+    def validation_step(self, batch, **fit_params):
+        """Record the weight of the samples and of the rightly classified ones."""
+        step = super().validation_step(batch, **fit_params)
+        target, weight = to_tensor(batch[1], device=self.device)
+        right = classify(step["y_pred"]) == target.flatten()
+        self.history.record_batch("valid_weight", weight.sum().item())
+        self.history.record_batch("valid_right", weight[right].sum().item())
+        return step
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Start with the right to train."""
+        self.stop_training_ = False
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Stop before a new row of the history, if a callback has asked for it."""
+        if self.stop_training_:
+            raise KeyboardInterrupt  # skorch's way to end the training
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Record the accuracy on the validation samples before all callbacks."""
+        if dataset_valid is not None:
+            rows = self.history[-1, "batches", :, ("valid_right", "valid_weight")]
+            right, weight = np.sum(rows, axis=0)
+            self.history.record("valid_acc", float(right / weight))
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Refuse to go on from a loss that is not finite."""
+        if training and not math.isfinite(self.history[-1, "batches", -1, "train_loss"]):
+            loss = self.history[-1, "batches", -1, "train_loss"]
+            raise ValueError(f"The training loss became {loss} {self._advice()}")
+
+    def check_weights(self):
+        """Refuse weights that are not finite."""
+        if not all(torch.isfinite(p).all() for p in self.module_.parameters()):
+            raise ValueError(f"Training produced NaN or infinite weights {self._advice()}")
+
+    def _advice(self):
+        """Say where training broke off and what to do."""
+        lr = self.optimizer_.param_groups[0]["lr"]
+        return (
+            f"in epoch {len(self.history)}, so training was stopped and nothing of it "
+            f"kept. Lower the learning rate (now {lr:g}), or scale the features, for "
+            "instance with StandardScaler."
+        )
+
+    def continue_from(self, net, keep_optimizer):
+        """Take over copies of another net's weights, history and callback states."""
+        self.module_.load_state_dict(net.module_.state_dict())
+        self.history_ = type(net.history_)(net.history_)
+        if keep_optimizer:
+            self.optimizer_.load_state_dict(deepcopy(net.optimizer_.state_dict()))
+        old = dict(net.callbacks_)
+        for name, callback in self.callbacks_:
+            state = vars(old[name]).items() if name in old else ()
+            vars(callback).update({k: copy(v) for k, v in state if k.endswith("_")})
+
+
+def classify(logits):
+    """Turn logits into class indices: the sign of one column, the largest of several."""
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).long()
+    return logits.argmax(1)
+
+
+def run(net, train, valid, batch_size, epochs):
+    """Train a net on (X, y, weight) arrays and return the number of finished epochs."""
+    n_outputs = net.module_.layers[-1].out_features
+    train = _to_samples(*train, n_outputs)
+    if batch_size != "auto" and batch_size > len(train):
+        warnings.warn(
+            f"batch_size={batch_size} is larger than the number of training samples, "
+            f"{len(train)}; it is clipped to that.",
+            stacklevel=5,
+        )
+    limit = 200 if batch_size == "auto" else batch_size
+    net.set_params(batch_size=min(limit, len(train)), max_epochs=epochs)
+    before = len(net.history)
+    if valid is not None:
+        net.set_params(train_split=predefined_split(_to_samples(*valid, n_outputs)))
+    net.partial_fit(train)
+    net.set_params(train_split=None)  # a fitted net does not carry data around
+    net.check_weights()
+    finished = sum("train_loss" in row for row in list(net.history)[before:])
+    if finished == 0:
+        raise KeyboardInterrupt
+    if finished < len(net.history) - before:
+        warnings.warn("Training interrupted by user.", stacklevel=5)
+    return finished
+
+
+def _to_samples(X, y, weight, n_outputs):
+    """Wrap arrays as Samples with the target that the criterion expects."""
+    weight = torch.from_numpy(weight)
+    target = torch.from_numpy(y)
+    return Samples(X, target.to(weight.dtype)[:, None] if n_outputs == 1 else target, weight)

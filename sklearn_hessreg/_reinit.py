@@ -1,0 +1,87 @@
+"""Re-initialisation of the highest-scoring weights: selection, redraw, optimizer."""
+
+import math
+from fractions import Fraction
+
+import torch
+from torch import nn
+
+INITIALIZERS = {
+    "zeros": lambda tensor, generator: nn.init.zeros_(tensor),
+    "uniform": nn.init.uniform_,
+    "normal": nn.init.normal_,
+    "trunc_normal": nn.init.trunc_normal_,
+    "xavier_uniform": nn.init.xavier_uniform_,
+    "xavier_normal": nn.init.xavier_normal_,
+    "kaiming_uniform": nn.init.kaiming_uniform_,
+    "kaiming_normal": nn.init.kaiming_normal_,
+    "orthogonal": nn.init.orthogonal_,
+}
+
+
+def select_top_k(scores, k, scope):
+    """Mark the ceil(k/100 * count) highest scores, ties to the lowest index.
+
+    `scores` is a dict of tensors; `scope` says whether each of them ("layer") or all
+    together ("global") are ranked. Returns boolean masks of the same shapes.
+    """
+    if scope == "layer":
+        return {name: _top_mask(S.flatten(), k).view_as(S) for name, S in scores.items()}
+    mask = _top_mask(torch.cat([S.flatten() for S in scores.values()]), k)
+    parts = mask.split([S.numel() for S in scores.values()])
+    return {
+        name: part.view_as(S)
+        for (name, S), part in zip(scores.items(), parts, strict=True)
+    }
+
+
+def _top_mask(scores, k):
+    """Mark the highest k percent of a vector by index, never by threshold."""
+    # as a fraction, because 7 / 100 * 100 is more than 7 in floating point
+    count = math.ceil(Fraction(str(k)) * scores.numel() / 100)
+    top = torch.argsort(scores, descending=True, stable=True)[:count]
+    return torch.zeros_like(scores, dtype=torch.bool).index_fill_(0, top, True)
+
+
+def draw_like(weight, initializer, generator):
+    """Draw a whole new matrix like `weight` (its fans count), on its device.
+
+    `initializer` is a key of INITIALIZERS or a callable f(tensor, generator) that fills
+    the tensor in place or returns a new one. The draw is made on the CPU, so that it is
+    the same on every device.
+    """
+    fresh = torch.empty(weight.shape, dtype=weight.dtype)
+    with torch.no_grad():
+        if isinstance(initializer, str):
+            drawn = INITIALIZERS[initializer](fresh, generator=generator)
+        else:
+            drawn = initializer(fresh, generator)
+    drawn = fresh if drawn is None else drawn
+    if not isinstance(drawn, torch.Tensor) or drawn.shape != weight.shape:
+        got = tuple(drawn.shape) if isinstance(drawn, torch.Tensor) else type(drawn)
+        raise ValueError(
+            f"initializer={initializer!r} returned {got} for a weight of shape "
+            f"{tuple(weight.shape)}. Fill the given tensor in place, or return a tensor "
+            "of the same shape."
+        )
+    if not torch.isfinite(drawn).all():
+        raise ValueError(
+            f"initializer={initializer!r} drew NaN or infinity for a weight of shape "
+            f"{tuple(weight.shape)}. Fill every element with a finite number."
+        )
+    return drawn.to(weight)
+
+
+@torch.no_grad()
+def write_masked(parameter, mask, values):
+    """Overwrite the marked elements of a parameter and leave the others untouched."""
+    # where, not a product: 0 * NaN would stay NaN
+    parameter.copy_(torch.where(mask, values, parameter))
+
+
+@torch.no_grad()
+def reset_state(optimizer, parameter, mask):
+    """Zero what an optimizer remembers of exactly the marked elements."""
+    for memory in optimizer.state.get(parameter, {}).values():
+        if isinstance(memory, torch.Tensor) and memory.shape == parameter.shape:
+            memory.masked_fill_(mask, 0)

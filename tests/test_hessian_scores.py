@@ -1,0 +1,311 @@
+"""hessian_scores against the materialised Hessian, and its errors."""
+
+import copy
+
+import pytest
+import torch
+from reference import reference_scores
+from torch import nn
+from torch.nn import functional as F
+
+from sklearn_hessreg import _hessian, hessian_scores
+
+N = 12
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+    "gelu": nn.GELU,
+}
+
+
+def weights():
+    """Positive sample weights, one of them zero."""
+    w = torch.rand(N, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    w[5] = 0
+    return w
+
+
+def shared(per_sample, w):
+    """Make a loss that can return the share of J of given rows, for the reference."""
+
+    def loss(outputs, targets, rows=slice(None)):
+        return (w * per_sample(outputs, targets))[rows].sum() / w.sum()
+
+    return loss
+
+
+LOSSES = {
+    "softmax": (3, lambda z, y: F.cross_entropy(z, y, reduction="none")),
+    "logistic": (
+        1,
+        lambda z, y: F.binary_cross_entropy_with_logits(
+            z[:, 0], (y == 0).to(z), reduction="none"
+        ),
+    ),
+    "squared": (2, lambda z, y: (z - y[:, None].to(z)).square().sum(1)),
+    "log-cosh": (2, lambda z, y: (z - y[:, None].to(z)).cosh().log().sum(1)),
+    "poisson": (
+        1,
+        lambda z, y: F.poisson_nll_loss(z[:, 0], y.to(z), reduction="none"),
+    ),
+    "absolute": (2, lambda z, y: (z - y[:, None].to(z) - 0.1).abs().sum(1)),
+}
+
+
+def make_net(activation, sizes, seed=0):
+    """A multi-layer perceptron in float64 and its data; some units are dead."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        parts += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
+    net = nn.Sequential(*parts[:-1]).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(generator=generator)
+        if activation in ("relu", "tanh", "sigmoid") and len(sizes) > 2:
+            net[0].bias[0] = -1e3  # dead behind ReLU, saturated behind the others
+    X = torch.randn(N, sizes[0], generator=generator, dtype=torch.float64)
+    X[:, 1] = 0  # a dead input
+    y = torch.randint(0, 3, (N,), generator=generator)
+    return net, X, y
+
+
+def assert_equal_to_reference(scores, reference):
+    """Compare to 1e-10, relative to the layer's largest score."""
+    assert scores.shape == reference.shape
+    torch.testing.assert_close(
+        scores, reference, rtol=1e-10, atol=1e-10 * reference.max().item()
+    )
+
+
+def assert_all_layers_equal_the_reference(activation, hidden, loss_name, w, curvature):
+    """Compare the scores of every layer of one network with the definition."""
+    n_outputs, per_sample = LOSSES[loss_name]
+    net, X, y = make_net(activation, (4, *hidden, n_outputs))
+    loss = shared(per_sample, w)
+    scores = hessian_scores(
+        net, loss, X, y, n=len(hidden) + 1, aggregation="sum", curvature=curvature
+    )
+    assert list(scores) == [str(2 * layer) for layer in range(len(hidden) + 1)]
+    for name, S in scores.items():
+        reference = reference_scores(net, loss, X, y, name, curvature)
+        assert_equal_to_reference(S, reference)
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+@pytest.mark.parametrize("loss_name", LOSSES)
+@pytest.mark.parametrize("hidden", [(), (6,), (5, 4, 6)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_all_layers_equal_the_materialised_hessian(
+    activation, hidden, loss_name, curvature
+):
+    w = torch.ones(N, dtype=torch.float64)
+    assert_all_layers_equal_the_reference(activation, hidden, loss_name, w, curvature)
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+@pytest.mark.parametrize("loss_name", ["softmax", "logistic"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_sample_weights_enter_the_scores(activation, loss_name, curvature):
+    assert_all_layers_equal_the_reference(
+        activation, (6, 5), loss_name, weights(), curvature
+    )
+
+
+@pytest.mark.parametrize("tile", [1, 40, 200, 10**9])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_scores_do_not_depend_on_tiles_and_batches_of_samples(
+    activation, tile, monkeypatch
+):
+    net, X, y = make_net(activation, (4, 6, 5, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
+    monkeypatch.setattr(_hessian, "_TILE_ELEMENTS", tile)
+    for name, S in hessian_scores(net, F.cross_entropy, X, y, n=3).items():
+        assert_equal_to_reference(S, expected[name])
+
+
+def test_mean_of_batch_losses_scores_like_the_loss_of_all_samples():
+    net, X, y = make_net("relu", (4, 6, 5, 3))
+
+    def batched(outputs, targets):
+        batches = zip(outputs.split(5), targets.split(5), strict=True)
+        return sum(F.cross_entropy(z, t, reduction="sum") for z, t in batches) / N
+
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
+    for name, S in hessian_scores(net, batched, X, y, n=3).items():
+        assert_equal_to_reference(S, expected[name])
+
+
+class Residual(nn.Module):
+    """Two layers around a skip connection, the tail smooth and normalised."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 5)
+        self.second = nn.Linear(5, 5)
+        self.norm = nn.LayerNorm(5)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.first(x))
+        return self.last(self.norm(h + torch.tanh(self.second(h))))
+
+
+def test_layers_before_a_skip_connection_equal_the_materialised_hessian():
+    torch.manual_seed(0)
+    net = Residual().double()
+    _, X, y = make_net("relu", (4, 3))
+    scores = hessian_scores(net, F.cross_entropy, X, y, n=3, aggregation="sum")
+    assert list(scores) == ["first", "second", "last"]
+    for name, S in scores.items():
+        reference = reference_scores(net, F.cross_entropy, X, y, name)
+        assert_equal_to_reference(S, reference)
+
+
+@pytest.mark.parametrize(("activation", "linear"), [("relu", True), ("tanh", False)])
+def test_piecewise_linear_tail_is_recognised_by_its_graph(activation, linear):
+    net, X, _ = make_net(activation, (4, 6, 5, 3))
+    traces, _, outputs = _hessian._trace(net, X, ["0"])
+    assert _hessian._is_piecewise_linear(outputs, traces["0"].delta) is linear
+
+
+def test_product_of_two_branches_is_not_taken_for_piecewise_linear():
+    z = torch.ones(2, 3, requires_grad=True)
+    assert not _hessian._is_piecewise_linear(torch.relu(z) * (2 * z), z)
+    assert _hessian._is_piecewise_linear(torch.relu(z) + 2 * z, z)
+
+
+def test_dead_input_scores_exactly_zero():
+    net, X, y = make_net("relu", (4, 6, 3))
+    scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert (scores["0"][:, 1] == 0).all()
+    assert (scores["2"][:, 0] == 0).all()
+
+
+def test_mean_is_the_sum_divided_by_the_number_of_weights():
+    net, X, y = make_net("relu", (4, 6, 3))
+    mean = hessian_scores(net, F.cross_entropy, X, y)["2"]
+    total = hessian_scores(net, F.cross_entropy, X, y, aggregation="sum")["2"]
+    assert torch.equal(mean, total / 18)
+
+
+def test_layers_selects_by_name():
+    net, X, y = make_net("relu", (4, 6, 5, 3))
+    every = hessian_scores(net, F.cross_entropy, X, y, n=3)
+    scores = hessian_scores(net, F.cross_entropy, X, y, layers=["2"])
+    assert list(scores) == ["2"]
+    assert torch.equal(scores["2"], every["2"])
+
+
+def test_dict_inputs_are_passed_as_keywords():
+    net, X, y = make_net("relu", (4, 6, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y)["2"]
+    scores = hessian_scores(net, F.cross_entropy, {"input": X}, y)["2"]
+    assert torch.equal(scores, expected)
+
+
+def test_float32_scores_agree_with_float64_within_rounding():
+    net, X, y = make_net("relu", (4, 6, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y)["2"]
+    scores = hessian_scores(net.float(), F.cross_entropy, X.float(), y)["2"]
+    assert scores.dtype == torch.float32
+    # forward pass and sums of N terms: some N * 2^-24, relative to the largest score
+    torch.testing.assert_close(
+        scores.double(), expected, rtol=0, atol=8 * N * 2**-24 * expected.max().item()
+    )
+
+
+def test_module_and_global_generator_come_back_as_they_were():
+    net, X, y = make_net("relu", (4, 6, 3))
+    net.insert(2, nn.Dropout(0.5))
+    net.train()
+    net[0].eval()
+    net[3].weight.grad = torch.ones_like(net[3].weight)
+    before = copy.deepcopy(net.state_dict())
+    modes = [m.training for m in net.modules()]
+    rng = torch.get_rng_state()
+    hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(a, before[k]) for k, a in net.state_dict().items())
+    assert [m.training for m in net.modules()] == modes
+    assert torch.equal(net[3].weight.grad, torch.ones_like(net[3].weight))
+    assert net[0].weight.grad is None
+    assert all(not m._forward_hooks for m in net.modules())
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+def test_dropout_does_not_act_on_scores():
+    net, X, y = make_net("relu", (4, 6, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y)["2"]
+    net.insert(2, nn.Dropout(0.5))
+    scores = hessian_scores(net.train(), F.cross_entropy, X, y)["3"]
+    assert torch.equal(scores, expected)
+
+
+class Tied(nn.Module):
+    """Two linear layers that own the same weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 3)
+        self.b = nn.Linear(3, 3)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class Reversed(nn.Module):
+    """Layers registered in another order than executed."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(3, 2)
+        self.hidden = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.out(torch.relu(self.hidden(x)))
+
+
+BAD_CALLS = {
+    "n too large": (nn.Linear(3, 2), {"n": 2}, "from 1 to 1"),
+    "n zero": (nn.Linear(3, 2), {"n": 0}, "n=0"),
+    "unknown aggregation": (nn.Linear(3, 2), {"aggregation": "max"}, "'max'.*'sum'"),
+    "unknown curvature": (nn.Linear(3, 2), {"curvature": "x"}, "'x'.*'per_sample'"),
+    "unknown layer": (nn.Linear(3, 2), {"layers": ["up"]}, "'up'"),
+    "not linear": (nn.Sequential(nn.Bilinear(3, 3, 2)), {}, "Bilinear"),
+    "tied weights": (Tied(), {}, "share one weight"),
+    "registered in another order": (Reversed(), {}, "order of execution"),
+    "parametrised": (
+        nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)),
+        {},
+        "parametrised",
+    ),
+    "used twice": (
+        nn.Sequential(*[nn.Linear(3, 3)] * 2),
+        {},
+        "used more than once",
+    ),
+    "three dimensions": (
+        nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Linear(3, 2), nn.Flatten()),
+        {},
+        r"\(5, 1, 3\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_call_is_refused_with_the_value_and_what_is_allowed(case):
+    module, options, message = BAD_CALLS[case]
+    X, y = torch.ones(5, 3), torch.zeros(5, dtype=torch.long)
+    with pytest.raises(ValueError, match=message):
+        hessian_scores(module, F.cross_entropy, X, y, **options)
+
+
+def test_loss_that_is_no_scalar_is_refused():
+    loss = nn.CrossEntropyLoss(reduction="none")
+    X, y = torch.ones(5, 3), torch.zeros(5, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"shape \(5,\).*mean or sum"):
+        hessian_scores(nn.Linear(3, 2), loss, X, y)
