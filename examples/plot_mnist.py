@@ -21,8 +21,8 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from skorch.callbacks import ProgressBar
 from sklearn.datasets import fetch_openml
+from skorch.callbacks import ProgressBar
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
@@ -138,6 +138,8 @@ for label, runs in curves.items():
     ax.fill_between(epochs, runs.min(0), runs.max(0), alpha=0.2)
     print(f"{label}: final accuracy {runs[:, -1].mean():.4f}", end=" ")
     print(f"(lowest {runs[:, -1].min():.4f}, highest {runs[:, -1].max():.4f})")
-ax.set(xlabel="epoch", ylabel="accuracy on clean test labels", title=experiment.__name__)
+ax.set(
+    xlabel="epoch", ylabel="accuracy on clean test labels", title=experiment.__name__
+)
 ax.legend()
 plt.show()

@@ -38,17 +38,17 @@ y_noisy[wrong] = (y_train[wrong] + rng.integers(1, 10, len(wrong))) % 10
 # are only watched: without ``early_stopping`` they decide nothing.
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # the point is to train on and on
-shared = dict(
-    hidden_layer_sizes=(128, 64),
-    batch_size=16,
-    alpha=0,
-    max_iter=80,
-    n_iter_no_change=np.inf,
-    random_state=0,
-)
+shared = {
+    "hidden_layer_sizes": (128, 64),
+    "batch_size": 16,
+    "alpha": 0,
+    "max_iter": 80,
+    "n_iter_no_change": np.inf,
+    "random_state": 0,
+}
 arms = {
     "plain, k=0": HessianRegularizedMLPClassifier(k=0, **shared),
-    "regularised, k=10, n=2": HessianRegularizedMLPClassifier(k=10, n=2, **shared),
+    "regularised, k=10": HessianRegularizedMLPClassifier(k=10, **shared),
 }
 print(f"{'':24}{'clean test':>12}{'best epoch':>12}{'wrong labels':>14}{'':>4}time")
 print(f"{'':24}{'accuracy':>12}{'':>12}{'learned':>14}")

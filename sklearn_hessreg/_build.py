@@ -48,13 +48,26 @@ def check_parameters(estimator):
             f"to {n_weights}, or more hidden layers."
         )
     solver = estimator.solver
-    is_optimizer = isinstance(solver, type) and issubclass(solver, torch.optim.Optimizer)
+    is_optimizer = isinstance(solver, type) and issubclass(
+        solver, torch.optim.Optimizer
+    )
     if not isinstance(solver, str) and not is_optimizer:
         raise ValueError(
             f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
             "torch.optim.Optimizer."
         )
     check_device(estimator.device)
+
+
+def check_same_layers(estimator):
+    """Refuse to continue the training of a net of other layer sizes."""
+    trained = [layer.out_features for layer in estimator.net_.module_.layers[:-1]]
+    if trained != _hidden_units(estimator):
+        raise ValueError(
+            f"hidden_layer_sizes cannot change from {tuple(trained)} to "
+            f"{tuple(_hidden_units(estimator))} when training is continued. Set it "
+            "back, or call fit with warm_start=False."
+        )
 
 
 def check_device(device):
@@ -97,7 +110,9 @@ def build_net(estimator, dtype, device, seed, random_state):
     """Make and initialise the skorch net that the hyperparameters describe."""
     n_classes = len(estimator.classes_)
     n_outputs = 1 if n_classes == 2 else n_classes
-    criterion = torch.nn.BCEWithLogitsLoss if n_outputs == 1 else torch.nn.CrossEntropyLoss
+    criterion = (
+        torch.nn.BCEWithLogitsLoss if n_outputs == 1 else torch.nn.CrossEntropyLoss
+    )
     return MLPNet(
         MLP,
         module__layer_units=[
@@ -151,7 +166,7 @@ def _optimizer(estimator):
 
 
 def _callbacks(estimator, seed):
-    """List the method, the user's callbacks and, after all others, the stopping rule."""
+    """List the method, the user's callbacks and, last, the stopping rule."""
     method = {cb: getattr(estimator, own) for own, cb in METHOD_PARAMETERS.items()}
     schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
     return [

@@ -5,16 +5,15 @@ from numbers import Integral, Real
 from time import perf_counter
 
 import torch
-from skorch.callbacks import Callback
-from skorch.dataset import unpack_data
-from skorch.utils import to_tensor
-from torch.utils.data import Subset
-
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
+from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
+from torch.utils.data import Subset
 
 from sklearn_hessreg._hessian import (
     AGGREGATIONS,
@@ -49,7 +48,7 @@ PARAMETER_CONSTRAINTS = {
 
 
 class HessianReinit(Callback):
-    """Re-initialise the weights of highest curvature between the epochs of a skorch net.
+    """Re-initialise the weights of highest curvature between a skorch net's epochs.
 
     At the start of an epoch, from the second on, the exact Hessian of the net's loss is
     reduced to one score per weight for each of the last ``n`` layers, and the top ``k``
@@ -250,7 +249,8 @@ class HessianReinit(Callback):
             drawn = torch.randperm(len(dataset), generator=self.generator_)
             indices = drawn[: self.samples].tolist()
         options = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
-        (batch,) = net.iterator_valid(Subset(dataset, indices), **options)
+        with torch.random.fork_rng([]):  # torch's DataLoader draws a seed
+            (batch,) = net.iterator_valid(Subset(dataset, indices), **options)
         Xi, yi = unpack_data(batch)
         return score_layers(
             net.module_,
@@ -297,7 +297,9 @@ class HessianReinit(Callback):
                     "epoch": epoch,
                     "layer": name,
                     "count": count,
-                    "overlap": int((mask & before).sum()) / count if known else math.nan,
+                    "overlap": int((mask & before).sum()) / count
+                    if known
+                    else math.nan,
                     "score_min": scores[name].min().item(),
                     "score_max": scores[name].max().item(),
                     "seconds": seconds,

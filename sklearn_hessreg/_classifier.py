@@ -22,11 +22,20 @@ from sklearn_hessreg._build import (
     build_net,
     check_device,
     check_parameters,
+    check_same_layers,
     warn_if_expensive,
 )
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
 from sklearn_hessreg._net import Samples, classify, run
+
+# What a fitted MLPClassifier has, under the same names.
+_SKLEARN_ATTRIBUTES = (
+    *("classes_", "n_features_in_", "feature_names_in_", "coefs_", "intercepts_"),
+    *("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_"),
+    *("loss_", "loss_curve_", "best_loss_"),
+    *("validation_scores_", "best_validation_score_"),
+)
 
 
 class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
@@ -208,18 +217,16 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
     >>> clf = HessianRegularizedMLPClassifier(
-    ...     k=5, batch_size=32, max_iter=20, n_iter_no_change=20, tol=0, random_state=0
+    ...     k=5, batch_size=32, n_iter_no_change=3, random_state=0
     ... )
     >>> clf.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
-    >>> len(clf.reinit_history_)
-    19
+    >>> clf.reinit_history_[0]["layer"], clf.reinit_history_[0]["count"]
+    ('layers.1', 50)
     """
 
     _parameter_constraints: dict = {
-        **{
-            name: PARAMETER_CONSTRAINTS[key] for name, key in METHOD_PARAMETERS.items()
-        },
+        **{name: PARAMETER_CONSTRAINTS[key] for name, key in METHOD_PARAMETERS.items()},
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -509,9 +516,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         >>> from sklearn.datasets import load_iris
         >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> clf = HessianRegularizedMLPClassifier(max_iter=2, tol=0, random_state=0)
-        >>> clf.set_params(k=0).fit(X, y).to_sklearn().n_layers_
-        3
+        >>> clf = HessianRegularizedMLPClassifier(tol=0.1, random_state=0).fit(X, y)
+        >>> (clf.to_sklearn().predict(X) == clf.predict(X)).all()
+        np.True_
         """
         check_is_fitted(self)
         shared = MLPClassifier().get_params().keys() & self.get_params().keys()
@@ -519,11 +526,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(self.solver, str):
             del params["solver"]
         clf = MLPClassifier(**params)
-        for name in (
-            "classes_ n_features_in_ feature_names_in_ n_iter_ loss_ loss_curve_ "
-            "best_loss_ validation_scores_ best_validation_score_ coefs_ intercepts_ "
-            "n_layers_ n_outputs_ out_activation_ t_"
-        ).split():
+        for name in _SKLEARN_ATTRIBUTES:
             if hasattr(self, name):
                 setattr(clf, name, getattr(self, name))
         clf._label_binarizer = LabelBinarizer().fit(self.classes_)
@@ -555,6 +558,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
     def _check_data(self, X, y, continuing):
         """Validate parameters, data and the kind of labels, in this order."""
         check_parameters(self)
+        if continuing:
+            check_same_layers(self)
         dtype = (np.float64, np.float32)
         X, y = validate_data(
             self,

@@ -1,4 +1,4 @@
-"""Convergence: MLPClassifier's stopping rules and learning-rate schedules for skorch."""
+"""Convergence: MLPClassifier's stopping rules and learning rates, for skorch."""
 
 import math
 from copy import deepcopy

@@ -17,8 +17,8 @@ def check_classes(labels):
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(
-            f"The labels have only one class, {classes.tolist()}; a classifier needs at "
-            "least 2 classes. Add samples of another class, or name all classes in "
+            f"The labels have only one class, {classes.tolist()}; a classifier needs "
+            "at least 2 classes. Add samples of another class, or name all classes in "
             "partial_fit(..., classes=...)."
         )
     return classes
@@ -100,4 +100,3 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype):
 def _given(value):
     """Say whether an argument was passed."""
     return "missing" if value is None else "given"
-

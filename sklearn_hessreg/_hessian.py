@@ -33,11 +33,12 @@ _TILE_ELEMENTS = 2**22
 _PIECEWISE_LINEAR_NODES = frozenset(
     f"{name}Backward0"
     for name in (
-        "Addmm Mm Bmm Add Sub Neg Mul T Transpose Permute View UnsafeView ReshapeAlias "
-        "Expand Clone Alias Slice Select Squeeze Unsqueeze Cat Relu LeakyRelu Hardtanh"
-    ).split()
+        *("Addmm", "Mm", "Bmm", "Add", "Sub", "Neg", "Mul", "Cat", "Expand"),
+        *("T", "Transpose", "Permute", "View", "UnsafeView", "ReshapeAlias", "Alias"),
+        *("Clone", "Slice", "Select", "Squeeze", "Unsqueeze"),
+        *("Relu", "LeakyRelu", "Hardtanh"),
+    )
 )
-
 _ADDITIVE_NODES = frozenset(("AddBackward0", "SubBackward0", "CatBackward0"))
 
 
@@ -334,13 +335,13 @@ def _score_layer(J, outputs, trace, curvature):
 
 def _curvature_rows(J, outputs, delta):
     """Return a function of i that gives B_n[i, :] for all n, shape (n_samples, out)."""
-    narrow = isinstance(outputs, torch.Tensor) and outputs.ndim == 2
-    if narrow and outputs.shape[1] < delta.shape[1]:
-        if _is_piecewise_linear(outputs, delta):
-            S = torch.stack(_jacobian_rows(_gradient(J, outputs), outputs), 1)
-            A = torch.stack(_jacobian_rows(outputs, delta), 1)
-            SA = S @ A
-            return lambda i: torch.einsum("nc,nck->nk", A[:, :, i], SA)
+    matrix = isinstance(outputs, torch.Tensor) and outputs.ndim == 2
+    narrow = matrix and outputs.shape[1] < delta.shape[1]
+    if narrow and _is_piecewise_linear(outputs, delta):
+        S = torch.stack(_jacobian_rows(_gradient(J, outputs), outputs), 1)
+        A = torch.stack(_jacobian_rows(outputs, delta), 1)
+        SA = S @ A
+        return lambda i: torch.einsum("nc,nck->nk", A[:, :, i], SA)
     G = _gradient(J, delta)
     return lambda i: _jacobian_row(G, delta, i)
 

@@ -35,7 +35,7 @@ class MLP(nn.Module):
 
 @torch.no_grad()
 def init_glorot_uniform(module, activation, random_state):
-    """Draw weights and biases exactly as MLPClassifier does from the same RandomState."""
+    """Draw what MLPClassifier draws from the same RandomState."""
     factor = 2.0 if activation == "logistic" else 6.0
     for layer in module.layers:
         bound = (factor / (layer.in_features + layer.out_features)) ** 0.5

@@ -66,7 +66,7 @@ class MLPNet(NeuralNet):
         self.alpha = alpha
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Average the losses by weight and, in training, add MLPClassifier's penalty."""
+        """Average the losses by weight; in training add MLPClassifier's penalty."""
         target, weight = to_tensor(y_true, device=self.device)
         total = weight.sum()
         loss = self.criterion_(y_pred, target).flatten() @ weight / total
@@ -103,14 +103,18 @@ class MLPNet(NeuralNet):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Refuse to go on from a loss that is not finite."""
-        if training and not math.isfinite(self.history[-1, "batches", -1, "train_loss"]):
+        if training and not math.isfinite(
+            self.history[-1, "batches", -1, "train_loss"]
+        ):
             loss = self.history[-1, "batches", -1, "train_loss"]
             raise ValueError(f"The training loss became {loss} {self._advice()}")
 
     def check_weights(self):
         """Refuse weights that are not finite."""
         if not all(torch.isfinite(p).all() for p in self.module_.parameters()):
-            raise ValueError(f"Training produced NaN or infinite weights {self._advice()}")
+            raise ValueError(
+                f"Training produced NaN or infinite weights {self._advice()}"
+            )
 
     def _advice(self):
         """Say where training broke off and what to do."""
@@ -125,7 +129,7 @@ class MLPNet(NeuralNet):
         """Take over copies of another net's weights, history and callback states."""
         self.module_.load_state_dict(net.module_.state_dict())
         self.history_ = type(net.history_)(net.history_)
-        if keep_optimizer:
+        if keep_optimizer and type(self.optimizer_) is type(net.optimizer_):
             self.optimizer_.load_state_dict(deepcopy(net.optimizer_.state_dict()))
         old = dict(net.callbacks_)
         for name, callback in self.callbacks_:
@@ -134,7 +138,7 @@ class MLPNet(NeuralNet):
 
 
 def classify(logits):
-    """Turn logits into class indices: the sign of one column, the largest of several."""
+    """Turn logits into class indices: sign of one column, largest of several."""
     if logits.shape[1] == 1:
         return (logits[:, 0] > 0).long()
     return logits.argmax(1)
@@ -170,4 +174,6 @@ def _to_samples(X, y, weight, n_outputs):
     """Wrap arrays as Samples with the target that the criterion expects."""
     weight = torch.from_numpy(weight)
     target = torch.from_numpy(y)
-    return Samples(X, target.to(weight.dtype)[:, None] if n_outputs == 1 else target, weight)
+    return Samples(
+        X, target.to(weight.dtype)[:, None] if n_outputs == 1 else target, weight
+    )

@@ -26,7 +26,9 @@ def select_top_k(scores, k, scope):
     together ("global") are ranked. Returns boolean masks of the same shapes.
     """
     if scope == "layer":
-        return {name: _top_mask(S.flatten(), k).view_as(S) for name, S in scores.items()}
+        return {
+            name: _top_mask(S.flatten(), k).view_as(S) for name, S in scores.items()
+        }
     mask = _top_mask(torch.cat([S.flatten() for S in scores.values()]), k)
     parts = mask.split([S.numel() for S in scores.values()])
     return {
@@ -61,8 +63,8 @@ def draw_like(weight, initializer, generator):
         got = tuple(drawn.shape) if isinstance(drawn, torch.Tensor) else type(drawn)
         raise ValueError(
             f"initializer={initializer!r} returned {got} for a weight of shape "
-            f"{tuple(weight.shape)}. Fill the given tensor in place, or return a tensor "
-            "of the same shape."
+            f"{tuple(weight.shape)}. Fill the given tensor in place, or return a "
+            "tensor of the same shape."
         )
     if not torch.isfinite(drawn).all():
         raise ValueError(

@@ -7,7 +7,7 @@ def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss")
     """Sum |d2 J / dW dW| over the last two dimensions of the block of layer `name`.
 
     `loss(outputs, targets)` is J. For "per_sample", `loss(outputs, targets, rows)`
-    returns the share of J of the given rows, and the blocks are added in absolute value.
+    returns the share of J of the given rows; the blocks are added in absolute value.
     """
     key = f"{name}.weight" if name else "weight"
     weights = {k: p.detach() for k, p in module.named_parameters()}

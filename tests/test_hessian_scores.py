@@ -1,6 +1,7 @@
 """hessian_scores against the materialised Hessian, and its errors."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def make_net(activation, sizes, seed=0):
     """A multi-layer perceptron in float64 and its data; some units are dead."""
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         parts += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
     net = nn.Sequential(*parts[:-1]).double()
     with torch.no_grad():

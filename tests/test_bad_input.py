@@ -1,0 +1,174 @@
+"""Bad input: a clear error before anything is trained, and nothing changed."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = np.arange(40) % 2
+NAN, INF = X.copy(), X.copy()
+NAN[3, 1], INF[3, 1] = np.nan, np.inf
+
+PARAMETERS = {
+    "k": (101, r"'k'.*\[0.*100.*101"),
+    "n": (3, r"n=3.*2 with hidden_layer_sizes.*1 to 2"),
+    "initializer": ("glorot", r"'initializer'.*'glorot'"),
+    "granularity": ("column", r"'granularity'.*'column'"),
+    "scope": ("net", r"'scope'.*'net'"),
+    "criterion": ("gradient", r"'criterion'.*'gradient'"),
+    "curvature": ("gauss", r"'curvature'.*'gauss'"),
+    "hidden_layer_sizes": ((5, 0), r"> 0, got \[5, 0\]"),
+    "solver": (dict, r"solver=<class 'dict'>.*'adam', 'sgd'"),
+    "device": ("cuda:99", r"device='cuda:99'.*'cpu'"),
+    "learning_rate_init": (0, r"'learning_rate_init'.*Got 0"),
+    "dropout": (1.0, r"'dropout'.*Got 1.0"),
+    "validation_fraction": (1.0, r"'validation_fraction'.*Got 1.0"),
+    "class_weight": ({0: -1.0, 1: 1.0}, "Negative values.*class_weight"),
+    "skorch_callbacks": (3, "'skorch_callbacks'.*Got 3"),
+}
+DATA = {
+    "NaN in X": ((NAN, Y), {}, "NaN"),
+    "infinity in X": ((INF, Y), {}, "infinity"),
+    "continuous labels": ((X, X[:, 0]), {}, "Unknown label type: continuous"),
+    "indicator matrix": ((X, np.eye(40, 3, dtype=int)), {}, r"\(40, 3\)"),
+    "one class": ((X, np.zeros(40)), {}, r"one class.*\[0.0\].*2 classes"),
+    "lengths": ((X, Y[:30]), {}, "40, 30"),
+    "negative weights": ((X, Y, np.r_[-1, np.ones(39)]), {}, "Negative values"),
+    "all-zero weights": ((X, Y, np.zeros(40)), {}, "zero"),
+    "too few weights": ((X, Y, np.ones(3)), {}, r"\(3,\)"),
+    "one class with weight": ((X, Y, Y.astype(float)), {}, "one class"),
+    "X_val alone": ((X, Y), {"X_val": X}, "y_val is missing"),
+    "other features in X_val": (
+        (X, Y),
+        {"X_val": X[:, :2], "y_val": Y},
+        "X_val.*2 features.*3",
+    ),
+    "other classes in y_val": ((X, Y), {"X_val": X, "y_val": Y + 1}, r"y_val.*\[2\]"),
+    "lengths in validation": ((X, Y), {"X_val": X, "y_val": Y[:7]}, "40, 7"),
+    "NaN in X_val": ((X, Y), {"X_val": NAN, "y_val": Y}, "X_val.*NaN"),
+}
+
+
+def make(**options):
+    return HessianRegularizedMLPClassifier(
+        **{"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, **options}
+    )
+
+
+def fitted_and_its_state():
+    clf = make().fit(X, Y)
+    return clf, {**vars(clf), "proba": clf.predict_proba(X)}
+
+
+def assert_unchanged(clf, state):
+    assert np.array_equal(clf.predict_proba(X), state.pop("proba"))
+    assert vars(clf).keys() == state.keys()
+    assert clf.net_ is state["net_"]
+    assert clf.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_bad_parameter_names_value_and_what_is_allowed(name, method):
+    value, message = PARAMETERS[name]
+    clf = make(**{name: value})
+    arguments = {"classes": [0, 1]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match=message):
+        getattr(clf, method)(X, Y, **arguments)
+    assert not hasattr(clf, "net_")
+    assert not hasattr(clf, "n_features_in_")
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_bad_data_is_refused_and_the_fitted_model_kept(case):
+    clf, state = fitted_and_its_state()
+    arguments, options, message = DATA[case]
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*arguments, **options)
+    assert_unchanged(clf, state)
+
+
+def test_initializer_of_the_wrong_shape_is_refused_before_training():
+    def wrong(tensor, generator):
+        return torch.zeros(3)
+
+    with pytest.raises(ValueError, match=r"\(3,\).*\(1, 5\)"):
+        make(initializer=wrong).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "warm start"])
+def test_diverging_loss_stops_with_an_error_and_the_model_is_kept(method, solver):
+    clf = make(k=0, solver=solver, learning_rate_init=1e300, batch_size=10)
+    clf.set_params(max_iter=1).fit(X[:10], Y[:10])  # one step, still finite
+    state = {**vars(clf), "proba": clf.predict_proba(X)}
+    clf.set_params(warm_start=method == "warm start")
+    train = clf.partial_fit if method == "partial_fit" else clf.fit
+    with pytest.raises(ValueError, match=r"(loss|weights).*in epoch.*learning rate"):
+        train(1e5 * X, Y)
+    assert_unchanged(clf, state)
+
+
+def test_solver_may_change_between_calls_of_partial_fit():
+    clf = make(solver="adam").partial_fit(X, Y, classes=[0, 1])
+    clf.set_params(solver="sgd").partial_fit(X, Y)
+    assert isinstance(clf.net_.optimizer_, torch.optim.SGD)
+
+
+def test_unknown_class_in_partial_fit_is_named():
+    clf = make().partial_fit(X, Y, classes=[0, 1])
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match=r"\[7\].*known classes \[0, 1\]"):
+        clf.partial_fit(X, np.full(40, 7))
+    assert np.array_equal(clf.predict_proba(X), before)
+
+
+def test_partial_fit_wants_the_classes_first_and_only_the_same_later():
+    with pytest.raises(ValueError, match="must be passed on the first call"):
+        make().partial_fit(X, Y)
+    clf = make().partial_fit(X, Y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"\[0, 1, 2\] is not the same.*\[0, 1\]"):
+        clf.partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="only one class"):
+        make().partial_fit(X, Y, classes=[1])
+
+
+@pytest.mark.parametrize(
+    "options", [{"early_stopping": True}, {"class_weight": "balanced"}]
+)
+def test_partial_fit_refuses_what_needs_all_data(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"partial_fit does not support {name}"):
+        make(**options).partial_fit(X, Y, classes=[0, 1])
+
+
+def test_warm_start_refuses_other_classes_and_other_layers():
+    clf = make(warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=r"\[0, 1\].*\[0, 5\]"):
+        clf.fit(X, 5 * Y)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes.*\(5,\).*\(6,\)"):
+        clf.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
+
+
+def test_validation_split_that_is_too_small_says_so():
+    with pytest.raises(ValueError, match=r"validation|test_size"):
+        make(early_stopping=True, validation_fraction=0.01).fit(X, Y)
+
+
+def test_unfitted_estimator_says_so():
+    with pytest.raises(NotFittedError):
+        make().predict(X)
+    with pytest.raises(NotFittedError):
+        make().to_sklearn()
+    with pytest.raises(AttributeError, match="coefs_"):
+        make().coefs_  # noqa: B018
+
+
+def test_batch_larger_than_the_data_is_clipped_with_a_warning():
+    with pytest.warns(UserWarning, match=r"batch_size=64.*40"):
+        make(batch_size=64).fit(X, Y)

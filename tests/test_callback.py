@@ -1,0 +1,332 @@
+"""HessianReinit on skorch nets of one's own."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_hessreg import HessianReinit, hessian_scores
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 5)).astype("float32")
+Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
+
+
+class Net(nn.Module):
+    """A small network with a smooth tail."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(5, 8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.out(torch.nn.functional.gelu(self.hidden(x)))
+
+
+class Watch(Callback):
+    """Keep the weights at the end of each epoch and at the first batch of the next."""
+
+    def initialize(self):
+        self.pairs_, self.end_ = [], None
+        return self
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if self.end_ is not None and training:
+            now = copy.deepcopy(net.module_.state_dict())
+            moments = copy.deepcopy(net.optimizer_.state_dict())
+            self.pairs_.append((self.end_, now, self.moments_, moments))
+            self.end_ = None
+
+    def on_epoch_end(self, net, **kwargs):
+        self.end_ = copy.deepcopy(net.module_.state_dict())
+        self.moments_ = copy.deepcopy(net.optimizer_.state_dict())
+
+
+def fit(reinit, module=Net, epochs=3, **options):
+    """Train a net with the callback and a watch behind it."""
+    torch.manual_seed(0)
+    options = {"optimizer": torch.optim.Adam, "lr": 0.01, **options}
+    net = NeuralNetClassifier(
+        module,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=epochs,
+        batch_size=20,
+        train_split=None,
+        verbose=0,
+        callbacks=[("reinit", reinit), ("watch", Watch())],
+        **options,
+    )
+    return net.fit(X, Y)
+
+
+def pairs(net):
+    return dict(net.callbacks_)["watch"].pairs_
+
+
+def history(net):
+    return dict(net.callbacks_)["reinit"].reinit_history_
+
+
+def test_exactly_the_top_scores_are_redrawn_and_all_else_is_untouched():
+    net = fit(HessianReinit(k=10, n=2, samples=None, initializer="zeros"))
+    inputs, targets = torch.from_numpy(X), torch.from_numpy(Y)
+    for end, begin, *_ in pairs(net):
+        module = Net()
+        module.load_state_dict(end)
+        scores = hessian_scores(module, nn.CrossEntropyLoss(), inputs, targets, n=2)
+        for name, S in scores.items():
+            count = math.ceil(S.numel() / 10)
+            top = torch.zeros(S.numel(), dtype=torch.bool)
+            top[S.flatten().topk(count).indices] = True
+            old, new = end[f"{name}.weight"], begin[f"{name}.weight"]
+            assert (new.flatten()[top] == 0).all()
+            assert torch.equal(new.flatten()[~top], old.flatten()[~top])
+            assert torch.equal(begin[f"{name}.bias"], end[f"{name}.bias"])
+
+
+def test_n_1_leaves_the_hidden_layer_alone():
+    for end, begin, *_ in pairs(fit(HessianReinit(k=50, n=1))):
+        assert torch.equal(end["hidden.weight"], begin["hidden.weight"])
+
+
+def test_unit_redraws_whole_rows_and_zeroes_their_biases():
+    net = fit(HessianReinit(k=25, n=2, granularity="unit", initializer="zeros"))
+    for end, begin, *_ in pairs(net):
+        rows = (begin["hidden.weight"] == 0).all(1)
+        assert int(rows.sum()) == 2
+        assert (begin["hidden.bias"][rows] == 0).all()
+        assert torch.equal(begin["hidden.weight"][~rows], end["hidden.weight"][~rows])
+        assert torch.equal(begin["hidden.bias"][~rows], end["hidden.bias"][~rows])
+
+
+@pytest.mark.parametrize("optimizer_state", ["keep", "reset"])
+def test_moments_are_kept_or_zeroed_at_the_redrawn_weights_only(optimizer_state):
+    reinit = HessianReinit(
+        k=20, initializer="zeros", optimizer_state=optimizer_state, random_state=0
+    )
+    for _, begin, before, after in pairs(fit(reinit)):
+        redrawn = begin["out.weight"] == 0
+        old, new = (m["state"][2]["exp_avg"] for m in (before, after))
+        assert torch.equal(new[~redrawn], old[~redrawn])
+        expected = old[redrawn] if optimizer_state == "keep" else 0 * old[redrawn]
+        assert torch.equal(new[redrawn], expected)
+
+
+def test_k_0_trains_as_if_the_callback_were_not_there():
+    plain = fit(HessianReinit(k=0, samples=10))
+    without = fit(Callback())
+    for a, b in zip(
+        plain.module_.parameters(), without.module_.parameters(), strict=True
+    ):
+        assert torch.equal(a, b)
+    assert history(plain) == []
+
+
+def test_k_100_redraws_everything():
+    net = fit(HessianReinit(k=100, n=2))
+    assert [record["count"] for record in history(net)] == [40, 16, 40, 16]
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [
+        ({}, [2, 3, 4, 5, 6, 7]),
+        ({"every": 2}, [3, 5, 7]),
+        ({"until": 3}, [2, 3, 4]),
+        ({"every": 3, "until": 5}, [4]),
+    ],
+)
+def test_events_come_at_the_start_of_epochs_from_the_second_on(options, epochs):
+    net = fit(HessianReinit(**options), epochs=7)
+    assert [record["epoch"] for record in history(net)] == epochs
+
+
+def test_history_tells_layer_count_overlap_score_range_and_seconds():
+    first, second, *_ = history(fit(HessianReinit(n=2), epochs=4))[::2]
+    assert first.keys() == {
+        "epoch",
+        "layer",
+        "count",
+        "overlap",
+        "score_min",
+        "score_max",
+        "seconds",
+    }
+    assert (first["layer"], first["count"]) == ("hidden", 4)
+    assert math.isnan(first["overlap"])
+    assert second["overlap"] in (0, 0.25, 0.5, 0.75, 1)
+    assert 0 <= second["score_min"] < second["score_max"]
+    assert second["seconds"] > 0
+
+
+def test_magnitude_selects_the_largest_weights():
+    net = fit(HessianReinit(k=25, criterion="magnitude", initializer="zeros"))
+    for end, begin, *_ in pairs(net):
+        old = end["out.weight"].abs().flatten()
+        zeroed = (begin["out.weight"] == 0).flatten()
+        assert torch.equal(zeroed.nonzero()[:, 0], old.topk(4).indices.sort().values)
+
+
+def test_random_selection_differs_from_event_to_event():
+    net = fit(HessianReinit(k=50, criterion="random", initializer="zeros"), epochs=6)
+    masks = [(begin["out.weight"] == 0) for _, begin, *_ in pairs(net)]
+    assert any(not torch.equal(masks[0], mask) for mask in masks[1:])
+    assert all(int(mask.sum()) == 8 for mask in masks)
+
+
+def test_same_seed_gives_the_same_model_and_another_seed_another():
+    models = [
+        torch.cat(
+            [
+                p.flatten()
+                for p in fit(HessianReinit(random_state=s)).module_.parameters()
+            ]
+        )
+        for s in (0, 0, 1)
+    ]
+    assert torch.equal(models[0], models[1])
+    assert not torch.equal(models[0], models[2])
+
+
+def test_global_generator_is_untouched_by_events():
+    class Record(Callback):
+        def initialize(self):
+            self.states_ = []
+            return self
+
+        def on_epoch_end(self, net, **kwargs):
+            self.states_.append(torch.get_rng_state())
+
+    plain, regularised = (
+        dict(fit(HessianReinit(k=k, samples=10), callbacks__watch=Record()).callbacks_)
+        for k in (0, 10)
+    )
+    for a, b in zip(plain["watch"].states_, regularised["watch"].states_, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_works_on_a_regression_net_with_validation_split():
+    net = NeuralNetRegressor(
+        lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1)),
+        max_epochs=3,
+        verbose=0,
+        callbacks=[("reinit", HessianReinit(n=2, samples=16))],
+    ).fit(X, Y[:, None].astype("float32"))
+    assert len(history(net)) == 4
+
+
+def test_works_on_probabilities_and_skorchs_default_criterion():
+    module = lambda: nn.Sequential(nn.Linear(5, 2), nn.Softmax(1))  # noqa: E731
+    net = NeuralNetClassifier(
+        module, max_epochs=2, verbose=0, callbacks=[("reinit", HessianReinit())]
+    ).fit(X, Y)
+    assert len(history(net)) == 1
+
+
+def test_works_on_dict_inputs():
+    class TwoInputs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(5, 2)
+
+        def forward(self, a, b):
+            return self.out(torch.cat([a, b], 1))
+
+    net = NeuralNetClassifier(
+        TwoInputs,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=2,
+        verbose=0,
+        callbacks=[("reinit", HessianReinit())],
+    ).fit({"a": X[:, :2], "b": X[:, 2:]}, Y)
+    assert len(history(net)) == 1
+
+
+def test_frozen_layers_are_passed_over():
+    class Frozen(Net):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(2, 2)
+            self.head.weight.requires_grad_(False)
+
+        def forward(self, x):
+            return self.head(super().forward(x))
+
+    net = fit(HessianReinit(n=1), module=Frozen)
+    assert {record["layer"] for record in history(net)} == {"out"}
+
+
+def test_warm_start_goes_on_counting_epochs():
+    net = fit(HessianReinit(), epochs=2, warm_start=True)
+    net.fit(X, Y)
+    assert [record["epoch"] for record in history(net)] == [2, 3, 4]
+
+
+def test_net_with_callback_survives_pickle():
+    net = fit(HessianReinit(random_state=0))
+    # as text, because the first overlap is NaN, which equals nothing
+    assert repr(history(pickle.loads(pickle.dumps(net)))) == repr(history(net))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 101}, "'k'.*101"),
+        ({"k": -1}, "'k'.*-1"),
+        ({"n": 0}, "'n'.*0"),
+        ({"n": 3}, "n=3.*2 weight layers"),
+        ({"initializer": "glorot"}, "'initializer'.*'glorot'"),
+        ({"initializer": lambda t, generator: torch.zeros(3)}, r"\(3,\).*\(2, 8\)"),
+        ({"criterion": "gradient"}, "'criterion'.*'gradient'"),
+        ({"samples": 0}, "'samples'.*0"),
+        ({"until": 0}, "'until'.*0"),
+        ({"random_state": -1}, "'random_state'.*-1"),
+    ],
+)
+def test_bad_parameter_is_refused_before_the_first_batch(options, message):
+    batches = []
+
+    class Count(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            batches.append(1)
+
+    net = NeuralNet(
+        Net,
+        criterion=nn.CrossEntropyLoss,
+        verbose=0,
+        callbacks=[HessianReinit(**options), Count()],
+    )
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y)
+    assert batches == []
+
+
+def test_convolution_among_the_last_n_is_refused_by_name():
+    module = lambda: nn.Sequential(  # noqa: E731
+        nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(6, 2)
+    )
+    with pytest.raises(ValueError, match=r"'1' is a Conv1d.*smaller n"):
+        fit(HessianReinit(n=2), module=module)
+    assert len(history(fit(HessianReinit(n=1), module=module))) == 2
+
+
+def test_infinite_scores_stop_the_training_before_any_redraw():
+    class Overflow(nn.Module):
+        def forward(self, z, y):
+            return 3e38 * z.square().mean()
+
+    net = NeuralNet(
+        Net, criterion=Overflow, lr=0, verbose=0, callbacks=[HessianReinit(k=100)]
+    ).initialize()
+    before = copy.deepcopy(net.module_.state_dict())
+    with pytest.raises(ValueError, match=r"'out' contain NaN or infinity.*Lower"):
+        net.partial_fit(X, Y)
+    for name, weight in net.module_.state_dict().items():
+        assert torch.equal(weight, before[name])

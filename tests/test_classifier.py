@@ -1,0 +1,343 @@
+"""The estimator as its users meet it."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skorch.callbacks import EpochTimer
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, Y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+
+
+def make(**options):
+    """A small, quick estimator."""
+    options = {
+        "hidden_layer_sizes": (8,),
+        "max_iter": 10,
+        "batch_size": 25,
+        "learning_rate_init": 0.01,
+        "random_state": 0,
+        **options,
+    }
+    return HessianRegularizedMLPClassifier(**options)
+
+
+def parameters(clf):
+    return np.concatenate([a.ravel() for a in clf.coefs_ + clf.intercepts_])
+
+
+def test_grid_search_over_k_n_and_layer_sizes_in_a_pipeline():
+    grid = {
+        "hessianregularizedmlpclassifier__k": [0, 10],
+        "hessianregularizedmlpclassifier__n": [1, 2],
+        "hessianregularizedmlpclassifier__hidden_layer_sizes": [(8,), (8, 4)],
+    }
+    search = GridSearchCV(make_pipeline(StandardScaler(), make()), grid, cv=2)
+    search.fit(X, NAMES[Y])
+    assert len(search.cv_results_["params"]) == 8
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.score(X, NAMES[Y]) > 0.8
+
+
+def test_worker_processes_give_the_same_predictions_up_to_rounding():
+    results = [
+        cross_val_predict(make(), X, Y, cv=2, n_jobs=n_jobs, method="predict_proba")
+        for n_jobs in (1, 2)
+    ]
+    # ten epochs of sums in another order, at most; see test_mlpclassifier
+    np.testing.assert_allclose(*results, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [NAMES[Y], NAMES[Y].astype(object), pd.Series(NAMES[Y], dtype="category"), Y == 1],
+    ids=["str", "object", "category", "bool"],
+)
+def test_predicts_labels_of_the_kind_given(labels):
+    clf = make().fit(X, labels)
+    predicted = clf.predict(X)
+    assert set(predicted) <= set(labels)
+    assert list(clf.classes_) == sorted(set(labels))
+    assert predicted.dtype == clf.classes_.dtype
+
+
+def test_data_frame_gives_feature_names_and_checks_them():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = make().fit(frame, Y)
+    assert list(clf.feature_names_in_) == list("abcd")
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(frame[list("bacd")])
+
+
+def test_strings_and_missing_values_through_a_column_transformer():
+    frame = pd.DataFrame({"a": X[:, 0], "b": NAMES[Y]})
+    frame.loc[::7, "a"] = np.nan
+    encode = make_column_transformer(
+        (OneHotEncoder(), ["b"]), (SimpleImputer(), ["a"]), sparse_threshold=1
+    )
+    model = make_pipeline(encode, make(k=2, max_iter=40)).fit(frame, Y)
+    assert model.score(frame, Y) > 0.9
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
+def test_sparse_trains_and_predicts_as_dense(container):
+    dense, thin = make().fit(X, Y), make().fit(container(X), Y)
+    assert np.array_equal(parameters(dense), parameters(thin))
+    assert np.array_equal(dense.predict_proba(X), thin.predict_proba(container(X)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_type_is_kept(dtype):
+    clf = make().fit(X.astype(dtype), Y)
+    assert {a.dtype for a in clf.coefs_ + clf.intercepts_} == {np.dtype(dtype)}
+    assert clf.predict_proba(X.astype(dtype)).dtype == dtype
+
+
+def test_integers_become_float64():
+    assert make().fit((10 * X).astype(int), Y).coefs_[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("order", ["F", "reversed", "readonly"])
+def test_memory_layout_does_not_matter(order):
+    data = {"F": np.asfortranarray(X), "reversed": X[::-1].copy()[::-1]}
+    data["readonly"] = X.copy()
+    data["readonly"].flags.writeable = False
+    clf = make(shuffle=False).fit(data[order], Y)
+    expected = make(shuffle=False).fit(X, Y)
+    assert np.array_equal(parameters(clf), parameters(expected))
+    assert np.array_equal(clf.predict_proba(data[order]), expected.predict_proba(X))
+
+
+def test_same_seed_gives_the_same_model_to_the_bit():
+    options = {"n": 2, "dropout": 0.2, "hessian_samples": 20, "criterion": "hessian"}
+    models = [parameters(make(**options).fit(X, Y)) for _ in range(2)]
+    assert np.array_equal(*models)
+    other = parameters(
+        make(
+            **options,
+        )
+        .set_params(random_state=1)
+        .fit(X, Y)
+    )
+    assert not np.array_equal(models[0], other)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_global_generators_are_untouched(seed):
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state = torch.get_rng_state()
+    make(dropout=0.5, hessian_samples=20, random_state=seed).fit(X, Y).predict(X)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_zero_weight_is_absence_to_the_bit():
+    weight = np.random.default_rng(0).integers(0, 2, len(X))
+    weighted = make(n=2).fit(X, Y, sample_weight=weight)
+    without = make(n=2).fit(X[weight == 1], Y[weight == 1])
+    assert np.array_equal(parameters(weighted), parameters(without))
+
+
+def test_class_weight_multiplies_sample_weight_in_loss_and_hessian():
+    sample_weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    by_class = {0: 1.0, 1: 3.0, 2: 0.5}
+    one = make(n=2, class_weight=by_class).fit(X, Y, sample_weight)
+    expanded = np.array([by_class[label] for label in Y])
+    two = make(n=2).fit(X, Y, sample_weight * expanded)
+    assert np.array_equal(parameters(one), parameters(two))
+    scores = [r["score_max"] for r in make(n=2).fit(X, Y).reinit_history_]
+    assert scores != [r["score_max"] for r in one.reinit_history_]
+
+
+def test_balanced_class_weight_is_that_of_scikit_learn():
+    y = np.r_[np.zeros(100, int), np.ones(50, int)]
+    balanced = make(class_weight="balanced").fit(X, y)
+    explicit = make(class_weight={0: 0.75, 1: 1.5}).fit(X, y)
+    np.testing.assert_allclose(parameters(balanced), parameters(explicit), atol=1e-12)
+
+
+def test_early_stopping_returns_the_weights_of_the_best_epoch():
+    clf = make(early_stopping=True, max_iter=50, n_iter_no_change=3).fit(
+        X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2]
+    )
+    assert clf.score(X[1::2], Y[1::2]) == pytest.approx(clf.best_validation_score_)
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+    assert clf.best_loss_ is None
+
+
+def test_early_stopping_split_is_stratified():
+    y = np.array([0] * 140 + [1] * 10)
+    clf = make(early_stopping=True, validation_fraction=0.2, max_iter=1).fit(X, y)
+    # 28 + 2 of the 30 validation samples: an accuracy is a number of thirtieths
+    assert clf.t_ == 120
+    assert round(clf.validation_scores_[0] * 30, 9) % 1 == 0
+
+
+def test_validation_set_without_early_stopping_is_only_watched():
+    watched = make().fit(X, Y, X_val=X[:50], y_val=Y[:50])
+    assert len(watched.validation_scores_) == watched.n_iter_ == 10
+    assert np.array_equal(parameters(watched), parameters(make().fit(X, Y)))
+
+
+def test_validation_weights_weight_the_accuracy():
+    w = np.arange(150) < 50
+    clf = make().fit(X, Y, X_val=X, y_val=Y, sample_weight_val=w)
+    assert clf.validation_scores_[-1] == pytest.approx(clf.score(X[:50], Y[:50]))
+
+
+def test_partial_fit_reinitialises_from_the_second_call_on():
+    clf = make()
+    for start in (0, 1, 2):
+        clf.partial_fit(X[start::3], NAMES[Y][start::3], classes=NAMES)
+    assert [record["epoch"] for record in clf.reinit_history_] == [2, 3]
+    assert clf.n_iter_ == 1
+    assert len(clf.loss_curve_) == 3
+
+
+def test_warm_start_continues_and_cold_start_does_not():
+    warm = make(warm_start=True).fit(X, Y).fit(X, Y)
+    assert len(warm.loss_curve_) == 20
+    cold = make().fit(X, Y).fit(X, Y)
+    assert np.array_equal(parameters(cold), parameters(make().fit(X, Y)))
+
+
+def test_set_params_takes_effect_in_the_next_partial_fit():
+    clf = make(k=0)
+    for k in (0, 0, 50):
+        clf.set_params(k=k).partial_fit(X, Y, classes=[0, 1, 2])
+    assert [record["count"] for record in clf.reinit_history_] == [12]
+
+
+@pytest.mark.parametrize("solver", [torch.optim.RMSprop, torch.optim.AdamW])
+def test_solver_may_be_a_torch_optimizer(solver):
+    clf = make(solver=solver, optimizer_state="reset").fit(X, Y)
+    assert isinstance(clf.net_.optimizer_, solver)
+    assert clf.to_sklearn().predict(X).shape == (150,)
+
+
+def test_dropout_acts_in_training_only():
+    clf = make(dropout=0.5).fit(X, Y)
+    assert np.array_equal(clf.predict_proba(X), clf.predict_proba(X))
+    assert not np.array_equal(parameters(clf), parameters(make().fit(X, Y)))
+
+
+def test_log_probabilities_are_the_logarithms_and_stay_finite():
+    for labels in (Y, Y == 0):
+        clf = make().fit(X, labels)
+        np.testing.assert_allclose(
+            np.exp(clf.predict_log_proba(X)), clf.predict_proba(X), rtol=1e-12
+        )
+        assert np.isfinite(clf.predict_log_proba(1e4 * X)).all()
+
+
+@pytest.mark.parametrize("dump", [pickle, joblib], ids=["pickle", "joblib"])
+def test_survives_a_dump_and_trains_on_alike(dump, tmp_path):
+    clf = make(n=2).partial_fit(X, Y, classes=[0, 1, 2])
+    with open(tmp_path / "model", "wb") as file:
+        dump.dump(clf, file)
+    with open(tmp_path / "model", "rb") as file:
+        copy = dump.load(file)
+    assert np.array_equal(copy.predict_proba(X), clf.predict_proba(X))
+    for each in (clf, copy):
+        each.partial_fit(X, Y)
+    assert np.array_equal(parameters(copy), parameters(clf))
+
+
+def test_fitted_estimator_carries_no_training_data():
+    rows = np.random.default_rng(0).normal(size=(3000, 4))
+    clf = make(max_iter=1).fit(rows, rows[:, 0] > 0, X_val=rows, y_val=rows[:, 0] > 0)
+    assert len(pickle.dumps(clf)) < rows.nbytes / 2
+
+
+def test_clone_of_a_fitted_estimator_is_unfitted_and_equal():
+    clf = make(skorch_callbacks=[EpochTimer()]).fit(X, Y)
+    copy = clone(clf)
+    assert not hasattr(copy, "net_")
+    assert np.array_equal(parameters(copy.fit(X, Y)), parameters(clf))
+
+
+def test_callbacks_of_the_user_see_every_epoch_and_are_not_changed():
+    class Count(EpochTimer):
+        def initialize(self):
+            super().initialize()
+            self.epochs_ = 0
+            return self
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs_ += 1
+
+    count = Count()
+    clf = make(skorch_callbacks=[("count", count)]).fit(X, Y)
+    assert dict(clf.net_.callbacks_)["count"].epochs_ == clf.n_iter_ == 10
+    assert not hasattr(count, "epochs_")
+
+
+def test_is_silent_unless_verbose(capsys):
+    make().fit(X, Y)
+    assert capsys.readouterr().out == ""
+    make(verbose=1).fit(X, Y)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_warns_where_max_iter_ended_the_training():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(10\).*max_iter"):
+        make().fit(X, Y)
+
+
+def test_warns_once_of_an_expensive_hessian_with_the_cost_and_two_ways_out():
+    options = {"hidden_layer_sizes": (200,), "n": 2, "max_iter": 2}
+    rows = np.random.default_rng(0).normal(size=(300, 60))
+    message = r"2e\+10.*operations.*times.*hessian_samples.*curvature='per_sample'"
+    with pytest.warns(UserWarning, match=message) as seen:
+        make(**options).fit(rows, rows[:, 0] > 0)
+    assert sum("hessian_samples" in str(w.message) for w in seen) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        make(**options, curvature="per_sample").fit(rows, rows[:, 0] > 0)
+        make(**options, hessian_samples=4).fit(rows, rows[:, 0] > 0)
+        make(**options, k=0).fit(rows, rows[:, 0] > 0)
+
+
+def test_interrupt_keeps_the_finished_epochs():
+    class Interrupt(EpochTimer):
+        def on_batch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        clf = make(skorch_callbacks=[Interrupt()]).fit(X, Y)
+    assert clf.n_iter_ == len(clf.loss_curve_) == 3
+
+
+def test_html_representation_names_the_estimator():
+    assert "HessianRegularizedMLPClassifier" in make()._repr_html_()
+
+
+def test_attributes_have_scikit_learns_shapes():
+    X2, y2 = load_breast_cancer(return_X_y=True)
+    clf = make(hidden_layer_sizes=(5, 3)).fit(StandardScaler().fit_transform(X2), y2)
+    assert [c.shape for c in clf.coefs_] == [(30, 5), (5, 3), (3, 1)]
+    assert [i.shape for i in clf.intercepts_] == [(5,), (3,), (1,)]
+    assert (clf.n_layers_, clf.n_outputs_, clf.out_activation_) == (4, 1, "logistic")
+    assert clf.loss_ == clf.loss_curve_[-1]
+    assert clf.validation_scores_ is None
+    assert len(clf.history_) == clf.n_iter_

@@ -1,0 +1,143 @@
+"""k=0 is scikit-learn's MLPClassifier, weight by weight."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+
+X, Y = load_digits(return_X_y=True)
+X = X[:500] / 16
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SOLVERS = {
+    "sgd": {"solver": "sgd", "nesterovs_momentum": False},
+    "sgd without momentum": {"solver": "sgd", "momentum": 0.0},
+    "nesterov": {"solver": "sgd", "nesterovs_momentum": True},
+    "adam": {"solver": "adam"},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "n_iter_no_change": 1,
+        "tol": 0.05,
+    },
+}
+
+
+def parameters(clf):
+    return np.concatenate([a.ravel() for a in clf.coefs_ + clf.intercepts_])
+
+
+def fit_reversed_features(options, y):
+    """Fit scikit-learn's estimator from the same weights, its features in reverse.
+
+    The mathematics is the same, the order of the sums is not: the difference to the
+    ordinary fit is what float64 rounding does to this very training.
+    """
+
+    class Reversed(MLPClassifier):
+        def _init_coef(self, fan_in, fan_out, dtype):
+            coef, intercept = super()._init_coef(fan_in, fan_out, dtype)
+            return (coef[::-1].copy() if fan_in == X.shape[1] else coef), intercept
+
+    clf = Reversed(**options).fit(X[:, ::-1].copy(), y)
+    clf.coefs_[0] = clf.coefs_[0][::-1]
+    return clf
+
+
+@pytest.mark.parametrize("alpha", [0, 1e-4, 1.0])
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_weights_after_20_epochs_agree_to_the_rounding_of_float64(
+    solver, classes, alpha
+):
+    y = Y[:500] % classes
+    options = {
+        "hidden_layer_sizes": (30, 20),
+        "alpha": alpha,
+        "batch_size": 64,  # the last batch has 52 samples
+        "learning_rate_init": 0.01,
+        "max_iter": 20,
+        "n_iter_no_change": 20,
+        "random_state": 0,
+        **SOLVERS[solver],
+    }
+    theirs = MLPClassifier(**options).fit(X, y)
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, y)
+    # one weight's update is a sum of 64 terms; a twin that sums in another order shows
+    # how far training carries such an error, and ours is summed in yet another one
+    twin = fit_reversed_features(options, y)
+    spread = np.abs(parameters(twin) - parameters(theirs)).max()
+    tolerance = 16 * max(spread, 64 * np.finfo(float).eps)
+    assert tolerance < 1e-9
+    np.testing.assert_allclose(
+        parameters(ours), parameters(theirs), rtol=0, atol=tolerance
+    )
+    assert ours.n_iter_ == theirs.n_iter_
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "identity"])
+def test_every_activation_starts_and_trains_alike(activation):
+    options = {"activation": activation, "max_iter": 3, "random_state": 1}
+    theirs = MLPClassifier(**options).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+
+
+def test_sample_weights_enter_alike():
+    weight = np.random.default_rng(0).uniform(0.1, 3, 500)
+    options = {"max_iter": 3, "alpha": 1.0, "random_state": 1}
+    theirs = MLPClassifier(**options).fit(X, Y[:500], weight)
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500], weight)
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+
+
+def test_stops_at_the_same_epoch():
+    options = {"tol": 0.02, "n_iter_no_change": 2, "random_state": 0}
+    theirs = MLPClassifier(**options).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    assert ours.n_iter_ == theirs.n_iter_ < 200
+    assert ours.best_loss_ == pytest.approx(theirs.best_loss_)
+    assert ours.t_ == theirs.t_
+
+
+def test_early_stopping_on_two_classes_stops_at_the_same_weights():
+    options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
+    theirs = MLPClassifier(**options).fit(X, Y[:500] % 2)
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500] % 2)
+    assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
+    assert ours.best_validation_score_ == theirs.best_validation_score_
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
+
+
+def test_partial_fit_takes_the_same_steps():
+    theirs = MLPClassifier(random_state=0)
+    ours = HessianRegularizedMLPClassifier(k=0, random_state=0)
+    for start in range(0, 500, 100):
+        rows = slice(start, start + 100)
+        for clf in (theirs, ours):
+            clf.partial_fit(X[rows], Y[:500][rows], classes=np.arange(10))
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+
+
+def test_warm_start_takes_the_same_steps():
+    options = {"warm_start": True, "max_iter": 3, "random_state": 0}
+    theirs = MLPClassifier(**options).fit(X, Y[:500]).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    ours.fit(X, Y[:500])
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+    assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 6
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_to_sklearn_predicts_the_same(classes):
+    y = np.array([f"class {c}" for c in Y[:500] % classes])
+    ours = HessianRegularizedMLPClassifier(max_iter=3, random_state=0).fit(X, y)
+    theirs = ours.to_sklearn()
+    np.testing.assert_allclose(
+        theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-12
+    )
+    assert (theirs.predict(X) == ours.predict(X)).all()

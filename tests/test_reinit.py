@@ -1,0 +1,136 @@
+"""Selection, redraw and optimizer state, to the bit."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_hessreg._reinit import (
+    INITIALIZERS,
+    draw_like,
+    reset_state,
+    select_top_k,
+    write_masked,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("k", "count", "expected"),
+    [
+        (0, 100, 0),
+        (100, 100, 100),
+        (10, 2000, 200),
+        (7, 100, 7),  # 7 / 100 * 100 is more than 7 in floating point
+        (0.1, 1000, 1),
+        (10, 101, 11),
+        (1e-9, 5, 1),
+    ],
+)
+def test_top_k_takes_the_ceiling_of_the_percentage(k, count, expected):
+    scores = {"a": torch.rand(count, generator=generator())}
+    assert int(select_top_k(scores, k, "layer")["a"].sum()) == expected
+
+
+def test_top_k_takes_the_highest_scores():
+    scores = {"a": torch.tensor([[1.0, 5.0], [4.0, 2.0]])}
+    mask = select_top_k(scores, 50, "layer")["a"]
+    assert mask.tolist() == [[False, True], [True, False]]
+
+
+def test_ties_go_to_the_lowest_index_and_do_not_change_the_count():
+    scores = {"a": torch.zeros(10)}
+    assert select_top_k(scores, 30, "layer")["a"].tolist() == [True] * 3 + [False] * 7
+
+
+def test_layer_scope_counts_in_every_layer_and_global_scope_in_all():
+    scores = {"a": torch.arange(10.0), "b": 100 + torch.arange(20.0)}
+    layer = select_top_k(scores, 10, "layer")
+    assert [int(m.sum()) for m in layer.values()] == [1, 2]
+    together = select_top_k(scores, 10, "global")
+    assert [int(m.sum()) for m in together.values()] == [0, 3]
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS)
+def test_draw_is_that_of_torch_for_the_whole_matrix(initializer):
+    weight = torch.ones(4, 6, dtype=torch.float64)
+    drawn = draw_like(weight, initializer, generator(1))
+    expected = torch.empty(4, 6, dtype=torch.float64)
+    if initializer == "zeros":
+        expected.zero_()
+    else:
+        getattr(nn.init, initializer + "_")(expected, generator=generator(1))
+    assert torch.equal(drawn, expected)
+
+
+def test_callable_may_fill_in_place_or_return():
+    weight = torch.ones(2, 3)
+    filled = draw_like(weight, lambda t, generator: [t.fill_(7)].clear(), generator())
+    assert torch.equal(filled, 7 * weight)
+    returned = draw_like(weight, lambda t, generator: 8 * torch.ones(2, 3), generator())
+    assert torch.equal(returned, 8 * weight)
+
+
+def test_untouched_weights_are_identical_to_the_bit_and_nan_is_replaced():
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    with torch.no_grad():
+        parameter[0, 0] = math.nan
+    before = parameter.detach().clone()
+    mask = torch.zeros(3, 4, dtype=torch.bool)
+    mask[0, 0] = mask[2, 1] = True
+    write_masked(parameter, mask, torch.full((3, 4), 5.0))
+    assert (parameter[mask] == 5).all()
+    assert torch.equal(parameter[~mask], before[~mask])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "memories"),
+    [
+        (lambda p: torch.optim.SGD(p, momentum=0.9), {"momentum_buffer"}),
+        (torch.optim.Adam, {"exp_avg", "exp_avg_sq"}),
+        (
+            lambda p: torch.optim.Adam(p, amsgrad=True),
+            {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
+        ),
+    ],
+    ids=["sgd", "adam", "amsgrad"],
+)
+def test_reset_zeroes_the_moments_of_exactly_the_marked_weights(optimizer, memories):
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    optimizer = optimizer([parameter])
+    parameter.square().sum().backward()
+    optimizer.step()
+    state = optimizer.state[parameter]
+    before = {name: memory.clone() for name, memory in state.items()}
+    mask = torch.zeros(3, 4, dtype=torch.bool)
+    mask[1, 2] = True
+    reset_state(optimizer, parameter, mask)
+    for name, memory in state.items():
+        if name in memories:
+            assert memory[1, 2] == 0
+            assert torch.equal(memory[~mask], before[name][~mask])
+        else:
+            assert torch.equal(memory, before[name])
+
+
+def test_reset_of_an_optimizer_without_state_does_nothing():
+    parameter = nn.Parameter(torch.ones(2, 2))
+    reset_state(torch.optim.Adam([parameter]), parameter, torch.ones(2, 2).bool())
+
+
+@pytest.mark.parametrize(
+    ("initializer", "message"),
+    [
+        (lambda t, generator: torch.zeros(5), r"\(5,\).*\(2, 3\)"),
+        (lambda t, generator: 3, "int.*return a tensor"),
+        (lambda t, generator: t.fill_(math.inf), "NaN or infinity"),
+    ],
+    ids=["shape", "type", "infinite"],
+)
+def test_bad_draw_is_refused(initializer, message):
+    with pytest.raises(ValueError, match=message):
+        draw_like(torch.ones(2, 3), initializer, generator())
