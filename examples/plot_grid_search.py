@@ -61,8 +61,8 @@ print(f"clean test accuracy, k=0:    {plain.score(X_test, y_test):.3f}")
 # Cross-validated accuracy on the noisy labels.
 
 fig, ax = plt.subplots(layout="constrained")
-scores = results["mean_test_score"].reshape(len(grid["mlp__k"]), -1)
-spread = results["std_test_score"].reshape(scores.shape)
+scores = means.reshape(len(grid["mlp__k"]), -1)
+spread = stds.reshape(scores.shape)
 for column, n in enumerate(grid["mlp__n"]):
     ax.errorbar(
         grid["mlp__k"],
