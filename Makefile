@@ -12,14 +12,14 @@ help: ## List the targets.
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check \
 		--constraint .constraints.txt --editable ".[dev]"
-	touch $@
+	@touch $@
 
 demo: .venv/ready ## Digits with wrong labels, with and without the method; draws to .demo/.
-	MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
+	@MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
 
 # one thread a process: two test processes share the cores
 test: .venv/ready ## Run the tests and the doctests.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 lint: .venv/ready ## Check style and formatting.
 	$(BIN)/ruff check .

@@ -65,7 +65,7 @@ scores = means.reshape(len(grid["mlp__k"]), -1)
 spread = stds.reshape(scores.shape)
 for column, n in enumerate(grid["mlp__n"]):
     ax.errorbar(
-        grid["mlp__k"],
+        np.array(grid["mlp__k"]) + 0.3 * column,  # side by side, not on top
         scores[:, column],
         yerr=spread[:, column],
         marker="o",

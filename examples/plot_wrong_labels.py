@@ -50,16 +50,16 @@ arms = {
     "plain, k=0": HessianRegularizedMLPClassifier(k=0, **shared),
     "regularised, k=10": HessianRegularizedMLPClassifier(k=10, **shared),
 }
-print(f"{'':24}{'clean test':>12}{'best epoch':>12}{'wrong labels':>14}{'':>4}time")
-print(f"{'':24}{'accuracy':>12}{'':>12}{'learned':>14}")
+print(f"{'clean test accuracy':>41}{'wrong labels':>15}")
+print(f"{'':19}{'last epoch':>11}{'best':>9}{'learned':>17}{'time':>9}")
 for name, clf in arms.items():
     start = time.perf_counter()
     clf.fit(X_train, y_noisy, X_val=X_test, y_val=y_test)
     seconds = time.perf_counter() - start
     learned = np.mean(clf.predict(X_train)[wrong] == y_noisy[wrong])
     print(
-        f"{name:24}{clf.validation_scores_[-1]:12.3f}"
-        f"{clf.best_validation_score_:12.3f}{learned:14.3f}{seconds:7.1f} s"
+        f"{name:19}{clf.validation_scores_[-1]:11.3f}"
+        f"{clf.best_validation_score_:9.3f}{learned:17.3f}{seconds:7.1f} s"
     )
 
 # %%
