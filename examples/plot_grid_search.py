@@ -45,12 +45,8 @@ search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
 # The table a user would look at. With ``k=0`` the value of ``n`` does not matter.
 
 results = search.cv_results_
-for params, mean, std in zip(
-    results["params"],
-    results["mean_test_score"],
-    results["std_test_score"],
-    strict=True,
-):
+means, stds = results["mean_test_score"], results["std_test_score"]
+for params, mean, std in zip(results["params"], means, stds, strict=True):
     print(f"k={params['mlp__k']:2}, n={params['mlp__n']}: {mean:.3f} +- {std:.3f}")
 plain = model.set_params(mlp__k=0).fit(X_train, y_train)
 print(f"chosen: {search.best_params_}")
