@@ -141,17 +141,14 @@ def score_layers(
     _check_option("aggregation", aggregation, AGGREGATIONS)
     _check_option("curvature", curvature, CURVATURES)
     _check_names(module, names)
-    with _evaluation_mode(module):
+    with _evaluation_mode(module), torch.enable_grad():
         traces, executed, outputs = _trace(module, inputs, names)
         _check_executed(names, executed, candidates)
-        with torch.enable_grad():
-            J = loss(outputs, targets)
-    if not isinstance(J, torch.Tensor) or J.numel() != 1:
-        raise ValueError(
-            f"loss(outputs, targets) returned {_describe(J)}, expected a tensor with "
-            "one element; reduce the losses of the samples to their mean or sum."
-        )
-    scores = {name: _score_layer(J, outputs, traces[name], curvature) for name in names}
+        J = loss(outputs, targets)
+        _check_scalar(J)
+        scores = {
+            name: _score_layer(J, outputs, traces[name], curvature) for name in names
+        }
     if aggregation == "mean":
         scores = {name: S / S.numel() for name, S in scores.items()}
     return scores
@@ -228,11 +225,14 @@ def _check_option(name, value, allowed):
         raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}.")
 
 
-def _describe(value):
-    """Say in a few words what an unexpected value is."""
-    if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    return f"a {type(value).__name__}"
+def _check_scalar(J):
+    """Refuse a loss that is not a single number."""
+    if not isinstance(J, torch.Tensor) or J.numel() != 1:
+        got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
+        raise ValueError(
+            f"loss(outputs, targets) returned {got}, expected a tensor with one "
+            "element; reduce the losses of the samples to their mean or sum."
+        )
 
 
 @contextmanager
@@ -282,8 +282,7 @@ def _trace(module, inputs, names):
     }
     args, kwargs = ((), inputs) if isinstance(inputs, Mapping) else ((inputs,), {})
     try:
-        with torch.enable_grad():
-            outputs = functional_call(module, state, args, dict(kwargs))
+        outputs = functional_call(module, state, args, dict(kwargs))
     finally:
         for handle in handles:
             handle.remove()

@@ -237,6 +237,21 @@ def test_module_and_global_generator_come_back_as_they_were():
     assert torch.equal(torch.get_rng_state(), rng)
 
 
+def test_scores_can_be_had_where_gradients_are_switched_off():
+    net, X, y = make_net("relu", (4, 6, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    with torch.no_grad():
+        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+def test_loss_that_is_linear_in_the_outputs_scores_zero(curvature):
+    net, X, y = make_net("relu", (4, 6, 3))
+    scores = hessian_scores(net, lambda z, _: z.mean(), X, y, n=2, curvature=curvature)
+    assert all((S == 0).all() for S in scores.values())
+
+
 def test_dropout_does_not_act_on_scores():
     net, X, y = make_net("relu", (4, 6, 3))
     expected = hessian_scores(net, F.cross_entropy, X, y)["2"]
