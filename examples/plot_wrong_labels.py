@@ -79,4 +79,5 @@ if len(sys.argv) > 1:
     folder.mkdir(exist_ok=True)
     fig.savefig(folder / "learning_curves.png", dpi=150)
     print(f"Learning curves drawn to {folder / 'learning_curves.png'}")
-plt.show()
+else:
+    plt.show()

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.base import clone
+from skorch.callbacks import Callback
 
 from sklearn_hessreg._adam import Adam
 from sklearn_hessreg._callback import HessianReinit
@@ -35,7 +36,10 @@ PREDICTION_BATCH = 1024
 def check_parameters(estimator):
     """Refuse what constraints on single parameters cannot see."""
     sizes = _hidden_units(estimator)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size > 0
+        for size in sizes
+    ):
         raise ValueError(
             f"hidden_layer_sizes must be integers > 0, got {sizes}. Name the number of "
             "units of each hidden layer."
@@ -56,6 +60,16 @@ def check_parameters(estimator):
             f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
             "torch.optim.Optimizer."
         )
+    for callback in estimator.skorch_callbacks or []:
+        part = callback[-1] if isinstance(callback, tuple) else callback
+        if not isinstance(part, Callback) and not (
+            isinstance(part, type) and issubclass(part, Callback)
+        ):
+            raise ValueError(
+                f"skorch_callbacks has {callback!r}, which is no skorch callback. Use "
+                "instances or classes of skorch.callbacks.Callback, or tuples of a "
+                "name and such a callback."
+            )
     check_device(estimator.device)
 
 
@@ -75,7 +89,9 @@ def check_device(device):
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=device).device
+        probe = torch.zeros((), device=device)
+        probe.item()
+        return probe.device
     # a device that is not there raises one or the other, an unknown name the first
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
@@ -159,19 +175,18 @@ def _optimizer(estimator):
     if estimator.solver == "adam":
         return {
             "optimizer": Adam,
-            "optimizer__betas": (estimator.beta_1, estimator.beta_2),
+            "optimizer__betas": (float(estimator.beta_1), float(estimator.beta_2)),
             "optimizer__eps": estimator.epsilon,
         }
     return {"optimizer": estimator.solver}
 
 
 def _callbacks(estimator, seed):
-    """List the method, the user's callbacks and, last, the stopping rule."""
+    """List the method, the stopping rule, which only sets a flag, and the user's."""
     method = {cb: getattr(estimator, own) for own, cb in METHOD_PARAMETERS.items()}
     schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
     return [
         ("hessian_reinit", HessianReinit(**method, random_state=seed)),
-        *clone(list(estimator.skorch_callbacks or []), safe=False),
         (
             "convergence",
             Convergence(
@@ -182,4 +197,5 @@ def _callbacks(estimator, seed):
                 power_t=estimator.power_t,
             ),
         ),
+        *clone(list(estimator.skorch_callbacks or []), safe=False),
     ]

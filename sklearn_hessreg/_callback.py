@@ -108,9 +108,10 @@ class HessianReinit(Callback):
     ------
     ValueError
         When training begins, if a parameter has a value that is not allowed, ``n`` is
-        larger than the number of trainable weight layers, one of the last ``n`` is not
-        ``nn.Linear``, or the initializer's draw has another shape or is not finite. At
-        an event, if scores are not finite. No weight has been changed then.
+        larger than the number of trainable weight layers, one of the last ``n`` cannot
+        be scored (see :func:`hessian_scores`), or the initializer's draw has another
+        shape or is not finite. At an event, if scores are not finite. No weight has
+        been changed then.
 
     Notes
     -----
@@ -179,9 +180,6 @@ class HessianReinit(Callback):
 
     def initialize(self):
         """Forget all events and seed the generator anew."""
-        validate_parameter_constraints(
-            PARAMETER_CONSTRAINTS, self.get_params(), type(self).__name__
-        )
         self.generator_ = torch.Generator()
         if self.random_state is None:
             self.generator_.seed()
@@ -203,12 +201,19 @@ class HessianReinit(Callback):
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Re-initialise, where an event is due at the start of this epoch."""
+        if self.k == 0:
+            return
+        layers = self._layers(net)
         trained = len(net.history) - 1  # the new epoch's row stands already
-        due = trained > 0 and trained % self.every == 0
-        if not due or self.k == 0 or (self.until is not None and trained > self.until):
+        if trained == 0 and self.criterion == "hessian":
+            # two samples show whether the layers can be scored, before any training
+            self._hessian_scores(
+                net, layers, dataset_train, [0, len(dataset_train) - 1]
+            )
+        over = self.until is not None and trained > self.until
+        if trained == 0 or trained % self.every != 0 or over:
             return
         start = perf_counter()
-        layers = self._layers(net)
         scores = self._scores(net, layers, dataset_train)
         masks = select_top_k(scores, self.k, self.scope)
         self._redraw(net, layers, masks)
@@ -222,7 +227,8 @@ class HessianReinit(Callback):
     def _scores(self, net, layers, dataset):
         """Score the layers' weights, or their units, by the criterion."""
         if self.criterion == "hessian":
-            scores = self._hessian_scores(net, layers, dataset)
+            indices = self._draw_samples(len(dataset))
+            scores = self._hessian_scores(net, layers, dataset, indices)
         elif self.criterion == "magnitude":
             scores = {name: m.weight.detach().abs() for name, m in layers.items()}
         else:
@@ -242,26 +248,29 @@ class HessianReinit(Callback):
                 )
         return scores
 
-    def _hessian_scores(self, net, layers, dataset):
-        """Score the layers' weights by the exact Hessian on fresh training samples."""
-        indices = list(range(len(dataset)))
-        if self.samples is not None and self.samples < len(dataset):
-            drawn = torch.randperm(len(dataset), generator=self.generator_)
-            indices = drawn[: self.samples].tolist()
+    def _draw_samples(self, n_samples):
+        """Draw the indices of the Hessian samples; without a draw if all are taken."""
+        if self.samples is None or self.samples >= n_samples:
+            return list(range(n_samples))
+        drawn = torch.randperm(n_samples, generator=self.generator_)
+        return drawn[: self.samples].tolist()
+
+    def _hessian_scores(self, net, layers, dataset, indices):
+        """Score the layers' weights by the exact Hessian on the given samples."""
         options = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
         with torch.random.fork_rng([]):  # torch's DataLoader draws a seed
             (batch,) = net.iterator_valid(Subset(dataset, indices), **options)
-        Xi, yi = unpack_data(batch)
-        return score_layers(
-            net.module_,
-            lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
-            to_tensor(Xi, device=net.device),
-            yi,
-            names=list(layers),
-            candidates=_trainable_layers(net.module_),
-            aggregation=self.aggregation,
-            curvature=self.curvature,
-        )
+            Xi, yi = unpack_data(batch)
+            return score_layers(
+                net.module_,
+                lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
+                to_tensor(Xi, device=net.device),
+                yi,
+                names=list(layers),
+                candidates=_trainable_layers(net.module_),
+                aggregation=self.aggregation,
+                curvature=self.curvature,
+            )
 
     def _redraw(self, net, layers, masks):
         """Draw all new values, then write them under the masks."""
@@ -291,7 +300,8 @@ class HessianReinit(Callback):
         masks = {name: mask.cpu() for name, mask in masks.items()}
         for name, mask in masks.items():
             count, before = int(mask.sum()), self.masks_.get(name)
-            known = before is not None and count > 0
+            # after a change of granularity there is nothing to compare with
+            known = before is not None and before.shape == mask.shape and count > 0
             records.append(
                 {
                     "epoch": epoch,

@@ -13,8 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_hessreg import _data
 from sklearn_hessreg._build import (
@@ -27,7 +26,7 @@ from sklearn_hessreg._build import (
 )
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
-from sklearn_hessreg._net import Samples, classify, run
+from sklearn_hessreg._net import Samples, run
 
 # What a fitted MLPClassifier has, under the same names.
 _SKLEARN_ATTRIBUTES = (
@@ -45,7 +44,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
     the exact Hessian of the loss of the last ``n`` layers is reduced to one score per
     weight and the top ``k`` percent of the weights are re-initialised [1]_. With
     ``k=0`` and ``solver="adam"`` or ``"sgd"`` it follows MLPClassifier step by step:
-    the same ``random_state`` gives the same weights up to rounding.
+    the same ``random_state`` gives the same weights up to rounding. Two things differ:
+    the validation split is stratified for more than two classes too, and samples of
+    weight zero are left out of the batches.
 
     The method helps where training long enough would fit wrong labels, and needs many
     updates between two re-initialisations to recover: with few batches in an epoch
@@ -143,7 +144,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         Where to train; ``"auto"`` is CUDA where there is one, else the CPU.
     skorch_callbacks : list of skorch callbacks, default=None
         Further callbacks of the net. They are cloned; trained ones are in
-        ``net_.callbacks_``.
+        ``net_.callbacks_``. Among what they can monitor are ``"train_loss"`` and, with
+        validation data, ``"valid_loss"`` and ``"valid_acc"``. skorch's EpochScoring
+        cannot be used: it does not know the sample weights in the batches.
     verbose : bool or int, default=0
         Print a line for each epoch.
 
@@ -199,9 +202,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
     :math:`S_{ij} = \sum_{kl} |\partial^2 J / \partial W_{ij} \partial W_{kl}|`, with J
     the weighted mean cross-entropy on the Hessian samples, in evaluation mode. The
     ``ceil(k / 100 * count)`` weights of highest score are redrawn at the start of an
-    epoch, from the second on, so that the returned weights have all been trained.
+    epoch, from the second on, so that the returned weights have all been trained (those
+    of an interrupted epoch on its finished batches only).
 
-    Samples of weight zero are left out. Equal seeds and thread counts give equal models
+    Equal seeds and thread counts give equal models
     to the bit.
 
     References
@@ -411,7 +415,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         """Train one more epoch on the given data.
 
         From the second call on the epoch starts with a re-initialisation, whose Hessian
-        is taken on this call's data.
+        is taken on this call's data. As in MLPClassifier the optimizer goes on from the
+        previous call, its learning rate and moments included.
 
         Parameters
         ----------
@@ -459,7 +464,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_samples,)
             The predicted labels.
         """
-        indices = classify(self._logits(X)).numpy()
+        indices = self._logits(X).argmax(1).numpy()
         return self.classes_[indices]
 
     def predict_proba(self, X):
@@ -476,10 +481,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             Probabilities in the order of ``classes_``, in the dtype of the training
             data.
         """
-        logits = self._logits(X)
-        if self.n_outputs_ == 1:
-            return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1).numpy()
-        return torch.softmax(logits, 1).numpy()
+        return torch.softmax(self._logits(X), 1).numpy()
 
     def predict_log_proba(self, X):
         """Predict the logarithm of each class's probability.
@@ -497,11 +499,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         log_proba : ndarray of shape (n_samples, n_classes)
             Natural logarithms in the order of ``classes_``.
         """
-        logits = self._logits(X)
-        if self.n_outputs_ == 1:
-            both = torch.cat([-logits, logits], 1)
-            return torch.nn.functional.logsigmoid(both).numpy()
-        return torch.log_softmax(logits, 1).numpy()
+        return torch.log_softmax(self._logits(X), 1).numpy()
 
     def to_sklearn(self):
         """Convert to a fitted MLPClassifier, which predicts without torch.
@@ -570,14 +568,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             multi_output=True,
             reset=not continuing,
         )
-        check_classification_targets(y)
-        if y.ndim == 2 and y.shape[1] > 1:
-            raise ValueError(
-                f"y has shape {y.shape}: multilabel and multioutput targets are not "
-                "supported, y must have shape (n_samples,). Train one classifier per "
-                "column, for instance with MultiOutputClassifier."
-            )
-        return X, column_or_1d(y, warn=True)
+        return X, _data.check_labels(y)
 
     def _check_rows(self, X, y, sample_weight):
         """Encode the labels, weight the rows and drop those of weight zero."""
@@ -611,7 +602,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _dtype(self):
         """Look up the numpy dtype of the fitted weights."""
-        return self.intercepts_[0].dtype
+        return self.net_.module_.layers[-1].bias.detach().cpu().numpy().dtype
 
     def _train(self, X, y, weight, valid, continuing, incremental=False):
         """Train a net and, when all went well, publish it with its results."""
@@ -664,12 +655,15 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             self.best_validation_score_ = convergence.best_validation_score_
 
     def _logits(self, X):
-        """Run the net on validated data, batch by batch."""
+        """Run the net on validated data, batch by batch: one logit per class."""
         check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
-        return self.net_.forward(Samples(X))
+        logits = self.net_.forward(Samples(X))
+        if self.n_outputs_ == 1:  # the first of two classes has the logit 0
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        return logits
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,12 +4,32 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_non_negative,
     column_or_1d,
     validate_data,
 )
+
+
+def check_labels(y):
+    """Return y as a vector of discrete labels of one kind."""
+    try:
+        check_classification_targets(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in np.ravel(y)})
+        raise ValueError(
+            f"The labels mix values of the types {kinds}, which have no order. Use "
+            "labels of one kind: numbers, strings or booleans."
+        ) from error
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"y has shape {y.shape}: multilabel and multioutput targets are not "
+            "supported, y must have shape (n_samples,). Train one classifier per "
+            "column, for instance with MultiOutputClassifier."
+        )
+    return column_or_1d(y, warn=True)
 
 
 def check_classes(labels):
@@ -42,10 +62,25 @@ def check_weights(sample_weight, class_weight, X, y, classes):
     weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, copy=True)
     check_non_negative(weight, "sample_weight")
     if class_weight is not None:
-        weight *= compute_class_weight(
-            class_weight, classes=classes, y=classes[y], sample_weight=weight
-        )[y]
-        check_non_negative(weight, "class_weight")
+        # classes that have no weight at all cannot be balanced
+        there = weight > 0 if class_weight == "balanced" else slice(None)
+        shown = np.unique(y[there]) if class_weight == "balanced" else slice(None)
+        by_class = np.ones(len(classes))
+        by_class[shown] = compute_class_weight(
+            class_weight,
+            classes=classes[shown],
+            y=classes[y[there]],
+            sample_weight=weight[there],
+        )
+        check_non_negative(by_class, "class_weight")
+        weight *= by_class[y]
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"The sum of the sample weights (times class weights) is {total}, it must "
+            "be finite. Scale the weights down."
+        )
     if not weight.any():
         raise ValueError(
             "All sample weights (times class weights) are zero. Give at least one "
@@ -64,9 +99,15 @@ def drop_weightless(X, y, weight):
 
 def split_validation(X, y, weight, fraction, random_state):
     """Set a stratified part aside for validation."""
-    parts = train_test_split(
-        X, y, weight, test_size=fraction, random_state=random_state, stratify=y
-    )
+    try:
+        parts = train_test_split(
+            X, y, weight, test_size=fraction, random_state=random_state, stratify=y
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"No stratified split with validation_fraction={fraction} is possible: "
+            f"{error} Pass X_val and y_val, or set early_stopping=False."
+        ) from error
     train, valid = parts[::2], parts[1::2]
     if len(valid[1]) < 2:
         raise ValueError(
@@ -81,9 +122,9 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype):
     """Validate the caller's own validation set against the training data."""
     if X_val is None or y_val is None:
         raise ValueError(
-            f"X_val is {_given(X_val)} but y_val is {_given(y_val)} and "
-            f"sample_weight_val is {_given(sample_weight_val)}. Pass X_val and y_val "
-            "together, or none of the three."
+            f"X_val is {_given(X_val)}, y_val is {_given(y_val)}, sample_weight_val is "
+            f"{_given(sample_weight_val)}. Pass X_val and y_val together, with or "
+            "without weights, or none of the three."
         )
     try:
         X_val = validate_data(
@@ -94,7 +135,7 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype):
     y_val = encode(y_val, estimator.classes_, name="y_val")
     check_consistent_length(X_val, y_val)
     weight = check_weights(sample_weight_val, None, X_val, y_val, estimator.classes_)
-    return X_val, y_val, weight
+    return drop_weightless(X_val, y_val, weight)
 
 
 def _given(value):

@@ -61,7 +61,8 @@ def hessian_scores(
     Parameters
     ----------
     module : torch.nn.Module
-        The network. It is run in evaluation mode and comes back as it was.
+        The network. It is run in evaluation mode and comes back as it was. Its outputs
+        for one sample must not depend on the other samples.
     loss : callable
         ``loss(outputs, targets)`` returns the scalar loss J: any weighted mean or
         sum over samples, twice differentiable in ``outputs``.
@@ -88,7 +89,7 @@ def hessian_scores(
     scores : dict of str to Tensor
         For each layer's name a tensor of the shape (out_features, in_features), in the
         unit of J divided by the square of the weights' unit; from the first layer
-        scored to the last.
+        scored to the last, or in the order of ``layers``.
 
     Raises
     ------
@@ -111,8 +112,10 @@ def hessian_scores(
     tested on the numbers at hand, nothing cancels and the first sum factorises like
     the second. All other pairs (i, k) are streamed in tiles of matrix products. For
     ``out`` units and ``in`` inputs the streamed part costs at most about
-    ``n_samples * (out * in) ** 2 / 2`` operations; memory stays at
-    ``n_samples * out`` numbers a curvature row and one tile of about four million.
+    ``n_samples * (out * in) ** 2 / 2`` operations. Beside the forward pass memory
+    holds one row of B (``n_samples * out`` numbers; behind a piecewise linear tail
+    with C outputs ``2 * C`` times that) and tiles of about four million numbers, or
+    ``out * in`` where that is more.
 
     Examples
     --------
@@ -128,6 +131,10 @@ def hessian_scores(
     tensor([[12.,  6.]], dtype=torch.float64)
     """
     candidates = weight_layers(module) if layers is None else None
+    if isinstance(layers, str) or (layers is not None and len(layers) == 0):
+        raise ValueError(
+            f"layers={layers!r} must be a list of at least one name, as [{layers!r}]."
+        )
     names = select_layers(module, n) if layers is None else list(layers)
     return score_layers(
         module, loss, inputs, targets, names, candidates, aggregation, curvature
@@ -174,10 +181,15 @@ def weight_layers(module):
 def select_layers(module, n, names=None):
     """Name the last `n` of the module's weight layers (of `names`, where given)."""
     names = weight_layers(module) if names is None else names
+    if not names:
+        raise ValueError(
+            f"{type(module).__name__} has no trainable layer with a weight matrix, so "
+            "there is nothing to score. Add a linear layer."
+        )
     if not isinstance(n, Integral) or not 1 <= n <= len(names):
         raise ValueError(
             f"n={n!r} is not possible: the module has {len(names)} weight layers "
-            f"({', '.join(names) or 'none'}), so n must be an integer from 1 to "
+            f"({', '.join(names)}), so n must be an integer from 1 to "
             f"{len(names)}. Choose a smaller n."
         )
     _check_names(module, names[-n:])
@@ -226,12 +238,17 @@ def _check_option(name, value, allowed):
 
 
 def _check_scalar(J):
-    """Refuse a loss that is not a single number."""
+    """Refuse a loss that is not a single number, or not a function of the outputs."""
     if not isinstance(J, torch.Tensor) or J.numel() != 1:
         got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
         raise ValueError(
             f"loss(outputs, targets) returned {got}, expected a tensor with one "
             "element; reduce the losses of the samples to their mean or sum."
+        )
+    if not J.requires_grad:
+        raise ValueError(
+            f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "
+            "it from the outputs by torch functions, without detach."
         )
 
 
@@ -260,20 +277,21 @@ def _trace(module, inputs, names):
     traces, executed = {}, []
 
     def add_delta(name):
-        def hook(_, args, z):
+        def hook(_, args, kwargs, z):
             executed.append(name)
             if name not in names:
                 return None
-            _check_use(name, args[0], first=name not in traces)
+            h = args[0] if args else kwargs["input"]
+            _check_use(name, h, first=name not in traces)
             delta = torch.zeros_like(z, requires_grad=True)
-            traces[name] = _Trace(args[0].detach(), delta)
+            traces[name] = _Trace(h.detach(), delta)
             return z + delta
 
         return hook
 
     modules = dict(module.named_modules())
     handles = [
-        modules[name].register_forward_hook(add_delta(name))
+        modules[name].register_forward_hook(add_delta(name), with_kwargs=True)
         for name in weight_layers(module)
     ]
     state = {

@@ -103,10 +103,10 @@ class MLPNet(NeuralNet):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Refuse to go on from a loss that is not finite."""
-        if training and not math.isfinite(
-            self.history[-1, "batches", -1, "train_loss"]
-        ):
-            loss = self.history[-1, "batches", -1, "train_loss"]
+        if not training:
+            return
+        loss = self.history[-1, "batches", -1, "train_loss"]
+        if not math.isfinite(loss):
             raise ValueError(f"The training loss became {loss} {self._advice()}")
 
     def check_weights(self):
@@ -131,10 +131,13 @@ class MLPNet(NeuralNet):
         self.history_ = type(net.history_)(net.history_)
         if keep_optimizer and type(self.optimizer_) is type(net.optimizer_):
             self.optimizer_.load_state_dict(deepcopy(net.optimizer_.state_dict()))
+        for group in self.optimizer_.param_groups:
+            group.setdefault("initial_lr", group["lr"])  # torch's schedulers want it
         old = dict(net.callbacks_)
         for name, callback in self.callbacks_:
-            state = vars(old[name]).items() if name in old else ()
-            vars(callback).update({k: copy(v) for k, v in state if k.endswith("_")})
+            if type(old.get(name)) is type(callback):
+                state = vars(old[name]).items()
+                vars(callback).update({k: copy(v) for k, v in state if k.endswith("_")})
 
 
 def classify(logits):
@@ -166,7 +169,11 @@ def run(net, train, valid, batch_size, epochs):
     if finished == 0:
         raise KeyboardInterrupt
     if finished < len(net.history) - before:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn(
+            f"Training interrupted by user in epoch {len(net.history)}, whose finished "
+            "batches are kept.",
+            stacklevel=5,
+        )
     return finished
 
 

@@ -29,7 +29,7 @@ PARAMETERS = {
     "dropout": (1.0, r"'dropout'.*Got 1.0"),
     "validation_fraction": (1.0, r"'validation_fraction'.*Got 1.0"),
     "class_weight": ({0: -1.0, 1: 1.0}, "Negative values.*class_weight"),
-    "skorch_callbacks": (3, "'skorch_callbacks'.*Got 3"),
+    "skorch_callbacks": ([3], "skorch_callbacks has 3.*skorch.callbacks.Callback"),
 }
 DATA = {
     "NaN in X": ((NAN, Y), {}, "NaN"),
@@ -42,6 +42,16 @@ DATA = {
     "all-zero weights": ((X, Y, np.zeros(40)), {}, "zero"),
     "too few weights": ((X, Y, np.ones(3)), {}, r"\(3,\)"),
     "one class with weight": ((X, Y, Y.astype(float)), {}, "one class"),
+    "mixed labels": (
+        (X, np.array(["a", 1] * 20, dtype=object)),
+        {},
+        r"mix values of the types \['int', 'str'\]",
+    ),
+    "infinite sum of weights": (
+        (X, Y, np.full(40, 1e308)),
+        {},
+        "sum of the sample weights.*inf.*Scale",
+    ),
     "X_val alone": ((X, Y), {"X_val": X}, "y_val is missing"),
     "other features in X_val": (
         (X, Y),
@@ -70,6 +80,12 @@ def assert_unchanged(clf, state):
     assert vars(clf).keys() == state.keys()
     assert clf.net_ is state["net_"]
     assert clf.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("size", [True, 3.0, -1, [3]])
+def test_layer_size_that_is_no_positive_integer_is_named(size):
+    with pytest.raises(ValueError, match="integers > 0, got"):
+        make(hidden_layer_sizes=[5, size]).fit(X, Y)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -163,7 +179,7 @@ def test_warm_start_refuses_other_classes_and_other_layers():
 
 
 def test_validation_split_that_is_too_small_says_so():
-    with pytest.raises(ValueError, match=r"validation|test_size"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0.01.*X_val"):
         make(early_stopping=True, validation_fraction=0.01).fit(X, Y)
 
 

@@ -317,16 +317,34 @@ def test_convolution_among_the_last_n_is_refused_by_name():
     assert len(history(fit(HessianReinit(n=1), module=module))) == 2
 
 
+def test_layer_used_twice_is_refused_before_the_first_epoch_is_trained():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(5, 5)
+
+        def forward(self, x):
+            return self.layer(self.layer(x))
+
+    net = NeuralNetClassifier(
+        Twice, criterion=nn.CrossEntropyLoss, verbose=0, callbacks=[HessianReinit()]
+    )
+    with pytest.raises(ValueError, match="'layer' is used more than once"):
+        net.fit(X, Y)
+    assert "train_loss" not in net.history[-1]
+
+
 def test_infinite_scores_stop_the_training_before_any_redraw():
     class Overflow(nn.Module):
         def forward(self, z, y):
-            return 3e38 * z.square().mean()
+            # no loss, no gradient, but a curvature beyond float32
+            return 3e38 * (z - z.detach()).square().mean()
 
     net = NeuralNet(
         Net, criterion=Overflow, lr=0, verbose=0, callbacks=[HessianReinit(k=100)]
     ).initialize()
     before = copy.deepcopy(net.module_.state_dict())
     with pytest.raises(ValueError, match=r"'out' contain NaN or infinity.*Lower"):
-        net.partial_fit(X, Y)
+        net.partial_fit(1000 * X, Y)
     for name, weight in net.module_.state_dict().items():
         assert torch.equal(weight, before[name])

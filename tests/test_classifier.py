@@ -17,7 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from skorch.callbacks import EpochTimer
+from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
@@ -172,6 +172,45 @@ def test_balanced_class_weight_is_that_of_scikit_learn():
     balanced = make(class_weight="balanced").fit(X, y)
     explicit = make(class_weight={0: 0.75, 1: 1.5}).fit(X, y)
     np.testing.assert_allclose(parameters(balanced), parameters(explicit), atol=1e-12)
+
+
+def test_balanced_class_weight_passes_over_a_class_without_weight():
+    weight = (Y != 1).astype(float)
+    balanced = make(class_weight="balanced").fit(X, Y, weight)
+    assert np.array_equal(parameters(balanced), parameters(make().fit(X, Y, weight)))
+
+
+def test_validation_rows_of_weight_zero_count_as_absent():
+    w = np.repeat([0.0, 1.0], 75)
+    one = make().fit(X, Y, X_val=X, y_val=Y, sample_weight_val=w)
+    two = make().fit(X, Y, X_val=X[75:], y_val=Y[75:])
+    assert one.validation_scores_ == two.validation_scores_
+    assert np.isfinite(one.history_[:, "valid_loss"]).all()
+
+
+def test_callback_of_the_user_that_stops_leaves_complete_records():
+    stop = EarlyStopping(monitor="train_loss", patience=1, threshold=1e9)
+    clf = make(skorch_callbacks=[stop]).fit(X, Y, X_val=X, y_val=Y)
+    assert clf.n_iter_ == len(clf.loss_curve_) == len(clf.validation_scores_) < 10
+    assert clf.best_loss_ == min(clf.loss_curve_)
+    assert clf.t_ == 150 * clf.n_iter_
+
+
+def test_learning_rate_scheduler_of_skorch_goes_on_in_later_calls():
+    scheduler = LRScheduler(policy="StepLR", step_size=1)
+    clf = make(skorch_callbacks=[scheduler], warm_start=True, max_iter=2)
+    clf.fit(X, Y).partial_fit(X, Y).fit(X, Y)
+    assert len(clf.loss_curve_) == 5
+
+
+def test_granularity_may_change_between_calls():
+    clf = make(n=2, k=50).fit(X, Y).set_params(granularity="unit").partial_fit(X, Y)
+    assert np.isnan(clf.reinit_history_[-1]["overlap"])
+    assert clf.reinit_history_[-1]["count"] == 2
+
+
+def test_decay_rates_may_be_integers():
+    assert make(beta_1=0, beta_2=0).fit(X, Y).n_iter_ == 10
 
 
 def test_early_stopping_returns_the_weights_of_the_best_epoch():

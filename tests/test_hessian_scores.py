@@ -291,6 +291,8 @@ BAD_CALLS = {
     "unknown aggregation": (nn.Linear(3, 2), {"aggregation": "max"}, "'max'.*'sum'"),
     "unknown curvature": (nn.Linear(3, 2), {"curvature": "x"}, "'x'.*'per_sample'"),
     "unknown layer": (nn.Linear(3, 2), {"layers": ["up"]}, "'up'"),
+    "layers is a string": (nn.Linear(3, 2), {"layers": "0"}, r"\['0'\]"),
+    "no weights": (nn.ReLU(), {}, "ReLU has no trainable layer"),
     "not linear": (nn.Sequential(nn.Bilinear(3, 3, 2)), {}, "Bilinear"),
     "tied weights": (Tied(), {}, "share one weight"),
     "registered in another order": (Reversed(), {}, "order of execution"),
@@ -325,3 +327,9 @@ def test_loss_that_is_no_scalar_is_refused():
     X, y = torch.ones(5, 3), torch.zeros(5, dtype=torch.long)
     with pytest.raises(ValueError, match=r"shape \(5,\).*mean or sum"):
         hessian_scores(nn.Linear(3, 2), loss, X, y)
+
+
+def test_loss_without_gradient_is_refused():
+    X, y = torch.ones(5, 3), torch.zeros(5, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"1.0 without a gradient.*detach"):
+        hessian_scores(nn.Linear(3, 2), lambda *_: torch.tensor(1.0), X, y)

@@ -114,8 +114,8 @@ def test_early_stopping_on_two_classes_stops_at_the_same_weights():
 
 
 def test_partial_fit_takes_the_same_steps():
-    theirs = MLPClassifier(random_state=0)
-    ours = HessianRegularizedMLPClassifier(k=0, random_state=0)
+    theirs = MLPClassifier(batch_size=32, random_state=0)
+    ours = HessianRegularizedMLPClassifier(k=0, batch_size=32, random_state=0)
     for start in range(0, 500, 100):
         rows = slice(start, start + 100)
         for clf in (theirs, ours):

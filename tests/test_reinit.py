@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,6 +30,8 @@ def generator(seed=0):
         (0.1, 1000, 1),
         (10, 101, 11),
         (1e-9, 5, 1),
+        (np.float32(0.1), 1000, 1),
+        (True, 100, 1),
     ],
 )
 def test_top_k_takes_the_ceiling_of_the_percentage(k, count, expected):
