@@ -139,7 +139,9 @@ for label, runs in curves.items():
     print(f"{label}: final accuracy {runs[:, -1].mean():.4f}", end=" ")
     print(f"(lowest {runs[:, -1].min():.4f}, highest {runs[:, -1].max():.4f})")
 ax.set(
-    xlabel="epoch", ylabel="accuracy on clean test labels", title=experiment.__name__
+    xlabel="epoch",
+    ylabel="accuracy on clean test labels",
+    title=experiment.__name__.replace("_", " "),
 )
 ax.legend()
 plt.show()
