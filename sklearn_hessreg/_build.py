@@ -70,7 +70,6 @@ def check_parameters(estimator):
                 "instances or classes of skorch.callbacks.Callback, or tuples of a "
                 "name and such a callback."
             )
-    check_device(estimator.device)
 
 
 def check_same_layers(estimator):

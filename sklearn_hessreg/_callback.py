@@ -201,23 +201,29 @@ class HessianReinit(Callback):
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Re-initialise, where an event is due at the start of this epoch."""
+        trained = len(net.history) - 1  # the new epoch's row stands already
         if self.k == 0:
             return
-        layers = self._layers(net)
-        trained = len(net.history) - 1  # the new epoch's row stands already
-        if trained == 0 and self.criterion == "hessian":
-            # two samples show whether the layers can be scored, before any training
-            self._hessian_scores(
-                net, layers, dataset_train, [0, len(dataset_train) - 1]
-            )
-        over = self.until is not None and trained > self.until
-        if trained == 0 or trained % self.every != 0 or over:
-            return
+        if trained == 0:
+            self._probe(net, dataset_train)
+        elif trained % self.every == 0 and trained <= (self.until or math.inf):
+            self._reinitialise(net, dataset_train, trained + 1)
+
+    def _probe(self, net, dataset):
+        """Show on two samples that the layers can be scored, before any training."""
+        if self.criterion == "hessian":
+            ends = [0, len(dataset) - 1]
+            # the checks are those of any curvature, and this one is cheap
+            self._hessian_scores(net, self._layers(net), dataset, ends, "per_sample")
+
+    def _reinitialise(self, net, dataset, epoch):
+        """Score, select, redraw and record, at the start of the given epoch."""
         start = perf_counter()
-        scores = self._scores(net, layers, dataset_train)
+        layers = self._layers(net)
+        scores = self._scores(net, layers, dataset)
         masks = select_top_k(scores, self.k, self.scope)
         self._redraw(net, layers, masks)
-        self._record(trained + 1, scores, masks, perf_counter() - start)
+        self._record(epoch, scores, masks, perf_counter() - start)
 
     def _layers(self, net):
         """Map the names of the last n trainable weight layers to the layers."""
@@ -228,7 +234,7 @@ class HessianReinit(Callback):
         """Score the layers' weights, or their units, by the criterion."""
         if self.criterion == "hessian":
             indices = self._draw_samples(len(dataset))
-            scores = self._hessian_scores(net, layers, dataset, indices)
+            scores = self._hessian_scores(net, layers, dataset, indices, self.curvature)
         elif self.criterion == "magnitude":
             scores = {name: m.weight.detach().abs() for name, m in layers.items()}
         else:
@@ -255,7 +261,7 @@ class HessianReinit(Callback):
         drawn = torch.randperm(n_samples, generator=self.generator_)
         return drawn[: self.samples].tolist()
 
-    def _hessian_scores(self, net, layers, dataset, indices):
+    def _hessian_scores(self, net, layers, dataset, indices, curvature):
         """Score the layers' weights by the exact Hessian on the given samples."""
         options = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
         with torch.random.fork_rng([]):  # torch's DataLoader draws a seed
@@ -269,7 +275,7 @@ class HessianReinit(Callback):
                 names=list(layers),
                 candidates=_trainable_layers(net.module_),
                 aggregation=self.aggregation,
-                curvature=self.curvature,
+                curvature=curvature,
             )
 
     def _redraw(self, net, layers, masks):

@@ -62,16 +62,7 @@ def check_weights(sample_weight, class_weight, X, y, classes):
     weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, copy=True)
     check_non_negative(weight, "sample_weight")
     if class_weight is not None:
-        # classes that have no weight at all cannot be balanced
-        there = weight > 0 if class_weight == "balanced" else slice(None)
-        shown = np.unique(y[there]) if class_weight == "balanced" else slice(None)
-        by_class = np.ones(len(classes))
-        by_class[shown] = compute_class_weight(
-            class_weight,
-            classes=classes[shown],
-            y=classes[y[there]],
-            sample_weight=weight[there],
-        )
+        by_class = _weight_by_class(class_weight, y, weight, classes)
         check_non_negative(by_class, "class_weight")
         weight *= by_class[y]
     with np.errstate(over="ignore"):
@@ -87,6 +78,22 @@ def check_weights(sample_weight, class_weight, X, y, classes):
             "sample a positive weight."
         )
     return weight
+
+
+def _weight_by_class(class_weight, y, weight, classes):
+    """Compute the weight of each class; balanced are those that have weight at all."""
+    if class_weight != "balanced":
+        return compute_class_weight(class_weight, classes=classes, y=classes[y])
+    there = weight > 0
+    shown = np.unique(y[there])
+    by_class = np.ones(len(classes))
+    by_class[shown] = compute_class_weight(
+        "balanced",
+        classes=classes[shown],
+        y=classes[y[there]],
+        sample_weight=weight[there],
+    )
+    return by_class
 
 
 def drop_weightless(X, y, weight):

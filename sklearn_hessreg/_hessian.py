@@ -135,7 +135,11 @@ def hessian_scores(
         raise ValueError(
             f"layers={layers!r} must be a list of at least one name, as [{layers!r}]."
         )
-    names = select_layers(module, n) if layers is None else list(layers)
+    if layers is None:
+        names = select_layers(module, n, candidates)
+    else:
+        names = list(layers)
+        _check_names(module, names)
     return score_layers(
         module, loss, inputs, targets, names, candidates, aggregation, curvature
     )
@@ -147,7 +151,6 @@ def score_layers(
     """Score the named layers; they must be the last executed ones of `candidates`."""
     _check_option("aggregation", aggregation, AGGREGATIONS)
     _check_option("curvature", curvature, CURVATURES)
-    _check_names(module, names)
     with _evaluation_mode(module), torch.enable_grad():
         traces, executed, outputs = _trace(module, inputs, names)
         _check_executed(names, executed, candidates)
@@ -178,9 +181,8 @@ def weight_layers(module):
     ]
 
 
-def select_layers(module, n, names=None):
-    """Name the last `n` of the module's weight layers (of `names`, where given)."""
-    names = weight_layers(module) if names is None else names
+def select_layers(module, n, names):
+    """Take the last `n` of the module's weight layers `names`; all can be scored."""
     if not names:
         raise ValueError(
             f"{type(module).__name__} has no trainable layer with a weight matrix, so "
