@@ -1,10 +1,12 @@
 """HessianReinit: when and where a skorch net re-initialises weights, and the record."""
 
 import math
+from functools import partial
 from numbers import Integral, Real
 from time import perf_counter
 
 import torch
+from sklearn import get_config
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -18,6 +20,7 @@ from torch.utils.data import Subset
 from sklearn_hessreg._hessian import (
     AGGREGATIONS,
     CURVATURES,
+    check_layers,
     score_layers,
     select_layers,
     weight_layers,
@@ -61,8 +64,10 @@ class HessianReinit(Callback):
         Percent of the weights (or units) to re-initialise, from 0 to 100:
         ``ceil(k / 100 * count)`` of them. 0 switches the method off.
     n : int, default=1
-        How many of the last trainable weight layers take part. They must be
-        ``nn.Linear``; what is behind them may be anything differentiable.
+        How many of the last trainable weight layers take part: linear layers,
+        convolutions and any other module with a weight of two or more dimensions.
+        Linear layers on inputs of shape (n_samples, in_features) are scored fastest,
+        see :func:`hessian_scores`.
     aggregation : {"mean", "sum"}, default="mean"
         How the absolute Hessian is reduced to one score per weight. Inside a layer both
         select the same weights; they differ under ``scope="global"``.
@@ -74,8 +79,8 @@ class HessianReinit(Callback):
         callable ``f(tensor, generator)`` that fills a tensor of the layer's shape in
         place or returns one. It is tried once on every layer before training.
     granularity : {"weight", "unit"}, default="weight"
-        ``"unit"`` ranks whole output units by the aggregate of their weights' scores,
-        redraws their weights and sets their biases to zero.
+        ``"unit"`` ranks whole output units (channels of a convolution) by the aggregate
+        of their weights' scores, redraws their weights and sets their biases to zero.
     scope : {"layer", "global"}, default="layer"
         Take the top k percent in each layer, or of all n layers together.
     curvature : {"mean_loss", "per_sample"}, default="mean_loss"
@@ -117,7 +122,9 @@ class HessianReinit(Callback):
     -----
     The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
     ``module_`` in evaluation mode. All Hessian samples pass through the net as one
-    batch of its ``iterator_valid``.
+    batch of its ``iterator_valid``. Scoring keeps its temporaries within scikit-learn's
+    ``working_memory`` (see :func:`sklearn.config_context`), as far as
+    :func:`hessian_scores` can.
 
     References
     ----------
@@ -196,8 +203,10 @@ class HessianReinit(Callback):
         )
         if self.k == 0:
             return
-        for layer in self._layers(net).values():
+        for name, layer in self._layers(net).items():
             draw_like(layer.weight, self.initializer, torch.Generator().manual_seed(0))
+            if self.granularity == "unit":
+                _check_units(name, layer)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Re-initialise, where an event is due at the start of this epoch."""
@@ -213,8 +222,10 @@ class HessianReinit(Callback):
         """Show on two samples that the layers can be scored, before any training."""
         if self.criterion == "hessian":
             ends = [0, len(dataset) - 1]
-            # the checks are those of any curvature, and this one is cheap
-            self._hessian_scores(net, self._layers(net), dataset, ends, "per_sample")
+            check = check_layers
+            if self.curvature == "per_sample":
+                check = partial(score_layers, curvature=self.curvature)
+            self._on_samples(net, list(self._layers(net)), dataset, ends, check)
 
     def _reinitialise(self, net, dataset, epoch):
         """Score, select, redraw and record, at the start of the given epoch."""
@@ -234,7 +245,13 @@ class HessianReinit(Callback):
         """Score the layers' weights, or their units, by the criterion."""
         if self.criterion == "hessian":
             indices = self._draw_samples(len(dataset))
-            scores = self._hessian_scores(net, layers, dataset, indices, self.curvature)
+            score = partial(
+                score_layers,
+                aggregation=self.aggregation,
+                curvature=self.curvature,
+                working_memory=get_config()["working_memory"],
+            )
+            scores = self._on_samples(net, list(layers), dataset, indices, score)
         elif self.criterion == "magnitude":
             scores = {name: m.weight.detach().abs() for name, m in layers.items()}
         else:
@@ -244,7 +261,7 @@ class HessianReinit(Callback):
             }
         if self.granularity == "unit":
             reduce = torch.sum if self.aggregation == "sum" else torch.mean
-            scores = {name: reduce(S, 1) for name, S in scores.items()}
+            scores = {name: reduce(S.flatten(1), 1) for name, S in scores.items()}
         for name, S in scores.items():
             if not torch.isfinite(S).all():
                 raise ValueError(
@@ -261,21 +278,19 @@ class HessianReinit(Callback):
         drawn = torch.randperm(n_samples, generator=self.generator_)
         return drawn[: self.samples].tolist()
 
-    def _hessian_scores(self, net, layers, dataset, indices, curvature):
-        """Score the layers' weights by the exact Hessian on the given samples."""
-        options = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
+    def _on_samples(self, net, names, dataset, indices, function):
+        """Call a function of _hessian with the net, its loss and these samples."""
+        loader = {**net.get_params_for("iterator_valid"), "batch_size": len(indices)}
         with torch.random.fork_rng([]):  # torch's DataLoader draws a seed
-            (batch,) = net.iterator_valid(Subset(dataset, indices), **options)
+            (batch,) = net.iterator_valid(Subset(dataset, indices), **loader)
             Xi, yi = unpack_data(batch)
-            return score_layers(
+            return function(
                 net.module_,
                 lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
                 to_tensor(Xi, device=net.device),
                 yi,
-                names=list(layers),
+                names=names,
                 candidates=_trainable_layers(net.module_),
-                aggregation=self.aggregation,
-                curvature=curvature,
             )
 
     def _redraw(self, net, layers, masks):
@@ -290,7 +305,8 @@ class HessianReinit(Callback):
                 if layer.bias is not None:
                     zeros = torch.zeros_like(layer.bias)
                     self._write(net, layer.bias, mask, zeros)
-                mask = mask[:, None].expand_as(layer.weight)
+                mask = mask.view(-1, *[1] * (layer.weight.ndim - 1))
+                mask = mask.expand_as(layer.weight)
             self._write(net, layer.weight, mask, drawn[name])
 
     def _write(self, net, parameter, mask, values):
@@ -333,3 +349,15 @@ def _trainable_layers(module):
         for name in weight_layers(module)
         if module.get_submodule(name).weight.requires_grad
     ]
+
+
+def _check_units(name, layer):
+    """Refuse layers in which a row of the weight is not an output unit."""
+    bias = getattr(layer, "bias", None)
+    transposed = getattr(layer, "transposed", False)
+    if transposed or (bias is not None and bias.shape != layer.weight.shape[:1]):
+        raise ValueError(
+            f"granularity='unit' takes the rows of a weight for the output units, but "
+            f"layer {name!r} is a {type(layer).__name__} with a weight of shape "
+            f"{tuple(layer.weight.shape)}. Use granularity='weight' or a smaller n."
+        )

@@ -1,6 +1,7 @@
 """Scores by definition: the Hessian block is materialised, in float64."""
 
 from torch.func import functional_call, hessian
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss"):
@@ -9,19 +10,23 @@ def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss")
     `loss(outputs, targets)` is J. For "per_sample", `loss(outputs, targets, rows)`
     returns the share of J of the given rows; the blocks are added in absolute value.
     """
-    key = f"{name}.weight" if name else "weight"
+    weight = module.get_submodule(name).weight
+    key = next(key for key, p in module.named_parameters() if p is weight)
     weights = {k: p.detach() for k, p in module.named_parameters()}
+    extra = tuple(range(weight.ndim, 2 * weight.ndim))
 
     def block(share):
         def J(W):
-            return share(functional_call(module, {**weights, key: W}, (inputs,)))
+            # the fused attention has no second derivative
+            with sdpa_kernel(SDPBackend.MATH):
+                return share(functional_call(module, {**weights, key: W}, (inputs,)))
 
         return hessian(J)(weights[key]).abs()
 
     if curvature == "mean_loss":
-        return block(lambda outputs: loss(outputs, targets)).sum((2, 3))
+        return block(lambda outputs: loss(outputs, targets)).sum(extra)
     blocks = (
         block(lambda outputs, n=n: loss(outputs, targets, [n]))
         for n in range(len(inputs))
     )
-    return sum(blocks).sum((2, 3))
+    return sum(blocks).sum(extra)

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 from torch import nn
@@ -308,30 +309,96 @@ def test_bad_parameter_is_refused_before_the_first_batch(options, message):
     assert batches == []
 
 
-def test_convolution_among_the_last_n_is_refused_by_name():
+def conv_module():
+    """A convolution that is not transposed, batch norm and dropout, a linear layer."""
+    return nn.Sequential(
+        *(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.ReLU()),
+        *(nn.Dropout(0.2), nn.Flatten(), nn.Linear(6, 2)),
+    )
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+def test_highest_scores_of_a_convolution_are_redrawn(curvature):
+    reinit = HessianReinit(
+        k=40, n=2, samples=None, curvature=curvature, initializer="zeros"
+    )
+    ((before, after, _, _),) = pairs(fit(reinit, module=conv_module, epochs=2))
+    module = conv_module()
+    module.load_state_dict(before)
+    Xt, yt = (torch.tensor(part) for part in (X, Y))
+    scores = hessian_scores(
+        module, nn.functional.cross_entropy, Xt, yt, layers=["1"], curvature=curvature
+    )
+    top = scores["1"].flatten().topk(3).indices.sort().values
+    redrawn = (after["1.weight"] == 0).flatten().nonzero()[:, 0]
+    assert torch.equal(redrawn, top)
+
+
+def test_unit_of_a_convolution_is_an_output_channel_with_its_bias():
+    reinit = HessianReinit(k=50, n=2, granularity="unit", initializer="zeros")
+    ((_, after, _, _),) = pairs(fit(reinit, module=conv_module, epochs=2))
+    zeros = [
+        (after[f"1.{part}"] == 0).flatten(1 if part == "weight" else 0)
+        for part in ("weight", "bias")
+    ]
+    assert zeros[0].all(1).sum() == 1
+    assert torch.equal(zeros[0].all(1), zeros[1])
+
+
+def test_units_of_a_transposed_convolution_are_refused_before_training():
     module = lambda: nn.Sequential(  # noqa: E731
-        nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(6, 2)
+        nn.Unflatten(1, (5, 1)), nn.ConvTranspose1d(5, 2, 1), nn.Flatten()
     )
-    with pytest.raises(ValueError, match=r"'1' is a Conv1d.*smaller n"):
-        fit(HessianReinit(n=2), module=module)
-    assert len(history(fit(HessianReinit(n=1), module=module))) == 2
+    with pytest.raises(ValueError, match=r"ConvTranspose1d.*\(5, 2, 1\).*'weight'"):
+        fit(HessianReinit(granularity="unit"), module=module)
+    assert len(history(fit(HessianReinit(), module=module))) == 2
 
 
-def test_layer_used_twice_is_refused_before_the_first_epoch_is_trained():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(5, 5)
+class Twice(nn.Module):
+    """A layer used twice."""
 
-        def forward(self, x):
-            return self.layer(self.layer(x))
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 5)
 
+    def forward(self, x):
+        return self.layer(torch.tanh(self.layer(x)))[:, :2]
+
+
+def test_layer_used_twice_is_scored_and_redrawn():
+    records = history(fit(HessianReinit(k=20), module=Twice))
+    assert [(r["epoch"], r["layer"], r["count"]) for r in records] == [
+        (2, "layer", 5),
+        (3, "layer", 5),
+    ]
+
+
+class Standardise(nn.Module):
+    """Batch norm without running statistics: the samples of a batch interact."""
+
+    def forward(self, x):
+        return (x - x.mean(0)) / x.std(0)
+
+
+def test_interacting_samples_are_refused_per_sample_before_training():
+    module = lambda: nn.Sequential(nn.Linear(5, 2), Standardise())  # noqa: E731
+    reinit = HessianReinit(curvature="per_sample")
     net = NeuralNetClassifier(
-        Twice, criterion=nn.CrossEntropyLoss, verbose=0, callbacks=[HessianReinit()]
+        module, criterion=nn.CrossEntropyLoss, verbose=0, callbacks=[reinit]
     )
-    with pytest.raises(ValueError, match="'layer' is used more than once"):
+    with pytest.raises(ValueError, match=r"samples interact.*'mean_loss'"):
         net.fit(X, Y)
     assert "train_loss" not in net.history[-1]
+
+
+def test_working_memory_is_scikit_learns():
+    expected = history(fit(HessianReinit(n=2, random_state=0), epochs=2))
+    with config_context(working_memory=1e-4):
+        records = history(fit(HessianReinit(n=2, random_state=0), epochs=2))
+    # sums of 60 samples and 40 weights in another order
+    tolerance = (60 + 40) * 2**-23
+    for record, other in zip(records, expected, strict=True):
+        assert math.isclose(record["score_max"], other["score_max"], rel_tol=tolerance)
 
 
 def test_infinite_scores_stop_the_training_before_any_redraw():

@@ -9,7 +9,8 @@ from reference import reference_scores
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_hessreg import _hessian, hessian_scores
+from sklearn_hessreg import hessian_scores
+from sklearn_hessreg._hessian import _streamed
 
 N = 12
 ACTIVATIONS = {
@@ -116,14 +117,27 @@ def test_sample_weights_enter_the_scores(activation, loss_name, curvature):
     )
 
 
-@pytest.mark.parametrize("tile", [1, 40, 200, 10**9])
+@pytest.mark.parametrize("memory", [1e-6, 2e-4, 1e-3, 1e4])
+@pytest.mark.parametrize("tile", [1, 40, 10**9])
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_scores_do_not_depend_on_tiles_and_batches_of_samples(
-    activation, tile, monkeypatch
+def test_scores_do_not_depend_on_memory_and_tiles(
+    activation, curvature, tile, memory, monkeypatch
 ):
     net, X, y = make_net(activation, (4, 6, 5, 3))
+    options = {"n": 3, "curvature": curvature}
+    expected = hessian_scores(net, F.cross_entropy, X, y, **options)
+    monkeypatch.setattr(_streamed, "CACHE_ELEMENTS", tile)
+    options["working_memory"] = memory
+    for name, S in hessian_scores(net, F.cross_entropy, X, y, **options).items():
+        assert_equal_to_reference(S, expected[name])
+
+
+@pytest.mark.parametrize("dense", [0.0, 2.0])
+def test_scores_do_not_depend_on_whether_active_rows_are_gathered(dense, monkeypatch):
+    net, X, y = make_net("relu", (4, 6, 5, 3))
     expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
-    monkeypatch.setattr(_hessian, "_TILE_ELEMENTS", tile)
+    monkeypatch.setattr(_streamed, "_DENSE", dense)
     for name, S in hessian_scores(net, F.cross_entropy, X, y, n=3).items():
         assert_equal_to_reference(S, expected[name])
 
@@ -138,45 +152,6 @@ def test_mean_of_batch_losses_scores_like_the_loss_of_all_samples():
     expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
     for name, S in hessian_scores(net, batched, X, y, n=3).items():
         assert_equal_to_reference(S, expected[name])
-
-
-class Residual(nn.Module):
-    """Two layers around a skip connection, the tail smooth and normalised."""
-
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Linear(4, 5)
-        self.second = nn.Linear(5, 5)
-        self.norm = nn.LayerNorm(5)
-        self.last = nn.Linear(5, 3)
-
-    def forward(self, x):
-        h = torch.relu(self.first(x))
-        return self.last(self.norm(h + torch.tanh(self.second(h))))
-
-
-def test_layers_before_a_skip_connection_equal_the_materialised_hessian():
-    torch.manual_seed(0)
-    net = Residual().double()
-    _, X, y = make_net("relu", (4, 3))
-    scores = hessian_scores(net, F.cross_entropy, X, y, n=3, aggregation="sum")
-    assert list(scores) == ["first", "second", "last"]
-    for name, S in scores.items():
-        reference = reference_scores(net, F.cross_entropy, X, y, name)
-        assert_equal_to_reference(S, reference)
-
-
-@pytest.mark.parametrize(("activation", "linear"), [("relu", True), ("tanh", False)])
-def test_piecewise_linear_tail_is_recognised_by_its_graph(activation, linear):
-    net, X, _ = make_net(activation, (4, 6, 5, 3))
-    traces, _, outputs = _hessian._trace(net, X, ["0"])
-    assert _hessian._is_piecewise_linear(outputs, traces["0"].delta) is linear
-
-
-def test_product_of_two_branches_is_not_taken_for_piecewise_linear():
-    z = torch.ones(2, 3, requires_grad=True)
-    assert not _hessian._is_piecewise_linear(torch.relu(z) * (2 * z), z)
-    assert _hessian._is_piecewise_linear(torch.relu(z) + 2 * z, z)
 
 
 def test_dead_input_scores_exactly_zero():
@@ -260,19 +235,6 @@ def test_dropout_does_not_act_on_scores():
     assert torch.equal(scores, expected)
 
 
-class Tied(nn.Module):
-    """Two linear layers that own the same weight."""
-
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Linear(3, 3)
-        self.b = nn.Linear(3, 3)
-        self.b.weight = self.a.weight
-
-    def forward(self, x):
-        return self.b(self.a(x))
-
-
 class Reversed(nn.Module):
     """Layers registered in another order than executed."""
 
@@ -292,24 +254,17 @@ BAD_CALLS = {
     "unknown curvature": (nn.Linear(3, 2), {"curvature": "x"}, "'x'.*'per_sample'"),
     "unknown layer": (nn.Linear(3, 2), {"layers": ["up"]}, "'up'"),
     "layers is a string": (nn.Linear(3, 2), {"layers": "0"}, r"\['0'\]"),
+    "working_memory zero": (
+        nn.Linear(3, 2),
+        {"working_memory": 0},
+        "working_memory=0 .*MiB",
+    ),
     "no weights": (nn.ReLU(), {}, "ReLU has no trainable layer"),
-    "not linear": (nn.Sequential(nn.Bilinear(3, 3, 2)), {}, "Bilinear"),
-    "tied weights": (Tied(), {}, "share one weight"),
     "registered in another order": (Reversed(), {}, "order of execution"),
     "parametrised": (
         nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)),
         {},
         "parametrised",
-    ),
-    "used twice": (
-        nn.Sequential(*[nn.Linear(3, 3)] * 2),
-        {},
-        "used more than once",
-    ),
-    "three dimensions": (
-        nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Linear(3, 2), nn.Flatten()),
-        {},
-        r"\(5, 1, 3\)",
     ),
 }
 

@@ -1,0 +1,74 @@
+"""Which layers of a module have a weight matrix, and which of them are scored."""
+
+from numbers import Integral
+
+import torch
+from torch import nn
+
+
+def weight_layers(module):
+    """List the names of the modules that own a weight matrix, in registration order.
+
+    A weight that several layers share is listed once, under the last of them. The gains
+    of normalisation layers are no weight matrices, whatever their shape.
+    """
+    names = {}
+    for name, layer in module.named_modules():
+        weight = getattr(layer, "weight", None)
+        gain = isinstance(layer, nn.LayerNorm | nn.RMSNorm)
+        if isinstance(weight, torch.Tensor) and weight.ndim >= 2 and not gain:
+            names.pop(weight, None)
+            names[weight] = name
+    return list(names.values())
+
+
+def select_layers(module, n, names):
+    """Take the last `n` of the module's weight layers `names`; all can be scored."""
+    if not names:
+        raise ValueError(
+            f"{type(module).__name__} has no trainable layer with a weight matrix, so "
+            "there is nothing to score. Add a linear or convolutional layer."
+        )
+    if not isinstance(n, Integral) or not 1 <= n <= len(names):
+        raise ValueError(
+            f"n={n!r} is not possible: the module has {len(names)} weight layers "
+            f"({', '.join(names)}), so n must be an integer from 1 to "
+            f"{len(names)}. Choose a smaller n."
+        )
+    check_names(module, names[-n:])
+    return names[-n:]
+
+
+def check_names(module, names):
+    """Refuse names that are no weight layers, and weights that are no parameters."""
+    known = weight_layers(module)
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"layers names {name!r}, which is no layer with a weight matrix; the "
+                f"module has {known}. Use names as in module.named_modules(); a weight "
+                "that layers share goes by the last of them."
+            )
+        layer = module.get_submodule(name)
+        if "weight" not in dict(layer.named_parameters(recurse=False)):
+            raise ValueError(
+                f"The weight of layer {name!r} is parametrised, so it is not a "
+                "parameter of its own. Remove the parametrisation or choose a smaller "
+                "n."
+            )
+
+
+def check_executed(names, executed, candidates):
+    """Refuse named layers that were not run, or not last among the candidates."""
+    if missing := [name for name in names if name not in executed]:
+        raise ValueError(
+            f"Layers {missing} were not used in the forward pass; executed were "
+            f"{executed}. Name executed layers in `layers`."
+        )
+    ordered = [name for name in executed if name in (candidates or names)]
+    if candidates and set(ordered[-len(names) :]) != set(names):
+        raise ValueError(
+            f"The last {len(names)} weight layers by registration are {names}, but the "
+            f"module executes {ordered[-len(names) :]} last. Register the layers in "
+            "the order of execution, or name those to score in `layers`."
+        )

@@ -1,0 +1,235 @@
+"""hessian_scores: the exact score of every weight of the last layers of a module."""
+
+from numbers import Real
+
+import torch
+
+from sklearn_hessreg._hessian._layers import (
+    check_executed,
+    check_names,
+    select_layers,
+    weight_layers,
+)
+from sklearn_hessreg._hessian._paths import Problem, score_layer
+from sklearn_hessreg._hessian._structure import gradients
+from sklearn_hessreg._hessian._trace import (
+    differentiable_evaluation,
+    trace,
+    weight_key,
+)
+
+AGGREGATIONS = ("mean", "sum")
+CURVATURES = ("mean_loss", "per_sample")
+WORKING_MEMORY = 512  # MiB
+
+
+def hessian_scores(
+    module,
+    loss,
+    inputs,
+    targets,
+    *,
+    n=1,
+    layers=None,
+    aggregation="mean",
+    curvature="mean_loss",
+    working_memory=WORKING_MEMORY,
+):
+    r"""Score every weight of the last weight layers by the exact Hessian of the loss.
+
+    The score of a weight is its absolute row sum in the layer's Hessian block,
+    the absolute value being taken element by element, before the sum. Any layer whose
+    ``weight`` is a parameter of two or more dimensions can be scored, in any network
+    that torch can differentiate twice.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network. It is run in evaluation mode (dropout off, batch norm by its
+        running statistics) and comes back as it was.
+    loss : callable
+        ``loss(outputs, targets)`` returns the scalar loss J: any weighted mean or
+        sum over samples, twice differentiable in ``outputs``.
+    inputs : Tensor of shape (n_samples, ...) or dict of str to Tensor
+        What the network is called with; a dict is passed as keyword arguments.
+    targets : object
+        Passed to ``loss`` as it is.
+    n : int, default=1
+        Score the last ``n`` weight layers, in the order in which they are executed.
+        Ignored when ``layers`` is given. A weight that several layers share counts
+        once, as that of the last of them.
+    layers : sequence of str, default=None
+        Names of the layers to score, as in ``module.named_modules()``.
+    aggregation : {"mean", "sum"}, default="mean"
+        ``"sum"`` adds the absolute values along the extra dimensions, ``"mean"``
+        divides that by the number of weights of the layer. The order of the weights
+        inside a layer is the same.
+    curvature : {"mean_loss", "per_sample"}, default="mean_loss"
+        ``"mean_loss"`` takes the absolute value of the Hessian of J.
+        ``"per_sample"`` adds up the absolute Hessians of the samples' shares of J:
+        also exact, another quantity, and for hidden layers far cheaper.
+    working_memory : float, default=512
+        MiB that the temporaries of scoring may take, beside the forward pass with its
+        graph, one row of B (the rows of z times the units of the layer), one row of a
+        tile (``out * in`` numbers) and the scores themselves. Less memory never changes
+        a score beyond rounding; it costs time.
+
+    Returns
+    -------
+    scores : dict of str to Tensor
+        For each layer's name a tensor of the shape of its weight, in the unit of J
+        divided by the square of the weights' unit; from the first layer scored to the
+        last, or in the order of ``layers``.
+
+    Raises
+    ------
+    ValueError
+        If an option has an unknown value, if ``n`` exceeds the number of weight
+        layers, if a name in ``layers`` is not a weight layer of the module or was not
+        used, if its weight is parametrised, if ``loss`` does not return a scalar, or if
+        samples interact under ``curvature="per_sample"``.
+
+    Notes
+    -----
+    With :math:`z_n = W h_n + b` and :math:`B_n = \partial^2 J/\partial z_n^2`,
+
+    .. math:: S_{ij} = \sum_{kl} \Bigl|\sum_n B_n[i,k]\, h_{nj}\, h_{nl}\Bigr|
+              \quad\text{(mean\_loss)}, \qquad
+              S_{ij} = \sum_n \sum_k |B_n[i,k]|\,|h_{nj}|\,\lVert h_n\rVert_1
+              \quad\text{(per\_sample)}.
+
+    Three formulas are tried in turn; what each needs is tested on the numbers at hand,
+    and the logger ``sklearn_hessreg`` tells at level DEBUG which was taken and why.
+
+    1. *Rows.* A linear layer that is used once, where rows of z do not interact: the
+       formulas above. Where the sign of :math:`B_n[i,k] h_{nj} h_{nl}` is the same for
+       all n nothing cancels, and the first sum factorises like the second. All other
+       pairs (i, k) are streamed in tiles of matrix products over the rows in which unit
+       and input are active: at most ``n_samples * (out * in) ** 2 / 2`` operations. B
+       takes C backward passes behind a piecewise linear tail with C outputs, and one
+       double backward pass for each unit behind any other.
+    2. *Jacobian.* Convolutions, inputs of more than two dimensions and several uses,
+       where the C outputs are piecewise linear in the weight: the Hessian is
+       :math:`\sum_n G_n^\top S_n G_n` with the outputs' Jacobian G by the P weights and
+       the loss's second derivative S by the outputs. It takes
+       ``2 * n_samples * C * P ** 2`` operations, if ``3 * n_samples * C * P`` numbers
+       fit into ``working_memory``.
+    3. *Row by row.* Anything else: one second derivative for each of the P weights, in
+       chunks, about ``2 * P`` forward and backward passes. Interacting samples are
+       allowed here.
+
+    Whether rows interact is seen by displacing a random half of them: coupling between
+    m separate pairs of rows is missed with probability :math:`2^{-m}`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_hessreg import hessian_scores
+    >>> net = torch.nn.Linear(2, 1, bias=False).double()
+    >>> X = torch.tensor([[1.0, 2.0], [3.0, 0.0]], dtype=torch.float64)
+    >>> y = torch.zeros(2, 1, dtype=torch.float64)
+    >>> scores = hessian_scores(
+    ...     net, torch.nn.functional.mse_loss, X, y, aggregation="sum"
+    ... )
+    >>> scores[""]
+    tensor([[12.,  6.]], dtype=torch.float64)
+    """
+    candidates = weight_layers(module) if layers is None else None
+    if isinstance(layers, str) or (layers is not None and len(layers) == 0):
+        raise ValueError(
+            f"layers={layers!r} must be a list of at least one name, as [{layers!r}]."
+        )
+    if layers is None:
+        names = select_layers(module, n, candidates)
+    else:
+        names = list(layers)
+        check_names(module, names)
+    return score_layers(
+        module,
+        loss,
+        inputs,
+        targets,
+        names,
+        candidates,
+        aggregation,
+        curvature,
+        working_memory,
+    )
+
+
+def score_layers(
+    module,
+    loss,
+    inputs,
+    targets,
+    names,
+    candidates=None,
+    aggregation="mean",
+    curvature="mean_loss",
+    working_memory=WORKING_MEMORY,
+):
+    """Score the named layers; they must be the last executed ones of `candidates`."""
+    _check_option("aggregation", aggregation, AGGREGATIONS)
+    _check_option("curvature", curvature, CURVATURES)
+    _check_working_memory(working_memory)
+    with differentiable_evaluation(module):
+        forward, J = _evaluate(module, loss, inputs, targets, names, candidates)
+        problem = Problem(
+            module,
+            forward,
+            loss=lambda outputs: loss(outputs, targets),
+            J=J,
+            curvature=curvature,
+            elements=int(working_memory * 2**20 / J.element_size()),
+        )
+        scores = {name: score_layer(problem, name) for name in names}
+    if aggregation == "mean":
+        scores = {name: S / S.numel() for name, S in scores.items()}
+    return scores
+
+
+def check_layers(module, loss, inputs, targets, names, candidates):
+    """Raise what makes scoring impossible, for the price of one second derivative."""
+    with differentiable_evaluation(module):
+        forward, J = _evaluate(module, loss, inputs, targets, names, candidates)
+        weights = [forward.state[weight_key(module, name)] for name in names]
+        G = gradients(J, weights, create_graph=True)
+        gradients(sum(g.square().sum() for g in G), weights)
+
+
+def _evaluate(module, loss, inputs, targets, names, candidates):
+    """Run the network on the samples; return the trace and the checked loss J."""
+    forward = trace(module, inputs, names, weight_layers(module))
+    check_executed(names, list(forward.calls), candidates)
+    J = loss(forward.outputs, targets)
+    _check_scalar(J)
+    return forward, J
+
+
+def _check_option(name, value, allowed):
+    """Refuse a value that is not one of the allowed strings."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}.")
+
+
+def _check_scalar(J):
+    """Refuse a loss that is not a single number, or not a function of the outputs."""
+    if not isinstance(J, torch.Tensor) or J.numel() != 1:
+        got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
+        raise ValueError(
+            f"loss(outputs, targets) returned {got}, expected a tensor with one "
+            "element; reduce the losses of the samples to their mean or sum."
+        )
+    if not J.requires_grad:
+        raise ValueError(
+            f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "
+            "it from the outputs by torch functions, without detach."
+        )
+
+
+def _check_working_memory(working_memory):
+    """Refuse a bound on the memory that is not a positive number of MiB."""
+    if not isinstance(working_memory, Real) or not working_memory > 0:
+        raise ValueError(
+            f"working_memory={working_memory!r} must be a positive number of MiB."
+        )

@@ -1,0 +1,135 @@
+"""Scores of a linear layer from B and h: factorised where nothing cancels, or streamed.
+
+Units and inputs are taken in the order of their activity, the least active first, and
+each product runs over the rows in which its unit and its input are both active: the
+work of a tile is set by the less active one.
+"""
+
+import torch
+
+from sklearn_hessreg._hessian._curvature import CACHE_ELEMENTS
+
+# Share of active rows from which gathering them costs more than multiplying zeros.
+_DENSE = 0.5
+
+
+def count_operations(n_samples, out_features, in_features):
+    """Bound the floating-point operations of a streamed score of one layer."""
+    pairs_of_units = out_features * (out_features + 1) // 2
+    pairs_of_inputs = in_features * (in_features + 1) // 2
+    return 2 * n_samples * pairs_of_units * pairs_of_inputs
+
+
+def per_sample_score(B, h, elements):
+    """Add up |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
+    return B.absolute_sums(_tile_elements(h, elements)).T @ _factor(h)
+
+
+def mean_loss_score(B, G, h, elements):
+    """Add up |sum_n B_n[i,k] h_nj h_nl| over k and l; return it and the share streamed.
+
+    Rows of B come in blocks of at most `elements` numbers. A pair of units (i, k) whose
+    terms all have one sign is factorised; of the others those with k not before i are
+    streamed, and each sum counts for both orders of the pair.
+    """
+    rows, out = G.shape
+    order = (G != 0).sum(0).argsort(stable=True)  # the least active units first
+    one_signed = ((h >= 0).all(0) | (h <= 0).all(0)).all()
+    S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
+    streamed, step = 0, max(1, elements // (4 * rows * out))
+    for start in range(0, out, step):
+        units = order[start : start + step]
+        block = B.blocks(units)[:, :, order]
+        coherent = ((block >= 0).all(1) | (block <= 0).all(1)) & one_signed
+        r[units] = (block.abs() * coherent[:, None]).sum(2)
+        todo = ~coherent
+        todo &= torch.arange(start, start + len(units), device=h.device)[:, None] <= (
+            torch.arange(out, device=h.device)
+        )
+        streamed += _stream_block(S, block, todo, order, start, h, elements)
+    S += r @ _factor(h)
+    return S, streamed / (out * (out + 1) / 2)
+
+
+def _factor(h):
+    """Return |h_nj| * ||h_n||_1."""
+    return h.abs() * h.abs().sum(1, keepdim=True)
+
+
+def _tile_elements(h, elements):
+    """Limit a tile to a processor's cache, or elsewhere to a part of the memory."""
+    on_cpu = h.device.type == "cpu"
+    return min(CACHE_ELEMENTS, elements // 4) if on_cpu else elements // 4
+
+
+def _stream_block(S, block, todo, order, start, h, elements):
+    """Add the pairs marked in `todo` to S; return how many there were.
+
+    All sizes are known before the loop, so that it never waits for the device.
+    """
+    active = (block != 0).any(2)
+    shared = active.float() @ (h != 0).float()  # rows with unit and input active
+    shared, inputs = shared.sort(1)
+    row_order = active.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    unit_order = todo.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    n_rows, n_units = active.sum(1).tolist(), todo.sum(1).tolist()
+    diagonal, counts = todo[:, start:].diagonal().tolist(), shared.long().tolist()
+    for i, count in enumerate(counts):
+        dead = sum(c == 0 for c in count)
+        if not n_units[i] or dead == len(count):
+            continue
+        rows, ks = row_order[i, : n_rows[i]], unit_order[i, : n_units[i]]
+        js = inputs[i, dead:]
+        b = block[i].index_select(0, rows).index_select(1, ks)
+        hi = h.index_select(0, rows).index_select(1, js)
+        R = h.new_zeros(len(ks), h.shape[1])
+        R[:, js] = _stream_unit(b, hi, count[dead:], _tile_elements(h, elements))
+        S[order[start + i]] += R.sum(0)
+        later = 1 if diagonal[i] else 0  # the pair (i, i) counts once
+        S.index_add_(0, order[ks[later:]], R[later:])
+    return sum(n_units)
+
+
+def _stream_unit(b, h, counts, elements):
+    """Sum |sum_n b_nk h_nj h_nl| over l, for every k and j, in tiles over j and l.
+
+    `counts` are the numbers of rows in which each input is active, ascending.
+    """
+    R = h.new_zeros(b.shape[1], h.shape[1])
+    j = 0
+    while j < len(counts):
+        rest = len(counts) - j
+        width = max(1, min(rest, elements // (rest * b.shape[1])))
+        if counts[j + width - 1] < _DENSE * len(h):
+            M = _gathered_products(b, h[:, j:], width, counts[j + width - 1], elements)
+        else:
+            M = _products(b, h[:, j:], width, elements)
+        R[:, j : j + width] += M.abs_().sum(2).T
+        R[:, j + width :] += M[:, :, width:].sum(0)  # the symmetric pairs (l, j)
+        j += width
+    return R
+
+
+def _products(b, h, width, elements):
+    """Return sum_n b_nk h_nj h_nl of shape (width, k, l), for the first `width` j."""
+    M, chunk = 0, max(1, elements // (width * b.shape[1]))
+    for n in range(0, len(h), chunk):
+        hn = h[n : n + chunk]
+        left = (hn[:, :width, None] * b[n : n + chunk, None, :]).flatten(1)
+        M = M + left.T @ hn
+    return M.view(width, b.shape[1], h.shape[1])
+
+
+def _gathered_products(b, h, width, count, elements):
+    """Return the same products from the `count` rows at most in which an h_nj acts."""
+    active = (h[:, :width] != 0).to(torch.uint8)
+    rows = active.argsort(dim=0, descending=True, stable=True)[:count].T
+    hj = h[:, :width].T.gather(1, rows)
+    M, chunk = 0, max(1, elements // (width * (b.shape[1] + h.shape[1])))
+    for n in range(0, count, chunk):
+        index = rows[:, n : n + chunk]
+        left = b.index_select(0, index.flatten()).view(*index.shape, -1)
+        left.mul_(hj[:, n : n + chunk, None])
+        right = h.index_select(0, index.flatten()).view(*index.shape, -1)
+        M = M + torch.bmm(left.transpose(1, 2), right)
+    return M
