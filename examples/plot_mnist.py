@@ -14,14 +14,13 @@ The images come from the file named by the environment variable ``HESSREG_MNIST`
 npz with X_train, y_train, X_test, y_test), and otherwise from OpenML.
 """
 
-import os
 import sys
 import time
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import fetch_openml
+from mnist import load_mnist
 from skorch.callbacks import ProgressBar
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -29,28 +28,6 @@ from sklearn_hessreg import HessianRegularizedMLPClassifier
 # %%
 # The data
 # --------
-
-
-def load_mnist():
-    """Return X_train, y_train, X_test, y_test, the grey levels scaled to 0..1."""
-    if path := os.environ.get("HESSREG_MNIST"):
-        with np.load(path) as data:
-            arrays = [data[key] for key in ("X_train", "y_train", "X_test", "y_test")]
-    else:
-        try:
-            X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False)
-        except OSError as error:
-            sys.exit(
-                f"MNIST cannot be downloaded from OpenML ({error}). Set HESSREG_MNIST "
-                "to an npz file with X_train, y_train, X_test and y_test."
-            )
-        y = y.astype("uint8")
-        arrays = [X[:60000], y[:60000], X[60000:], y[60000:]]
-    X_train, y_train, X_test, y_test = arrays
-    X_train, X_test = (
-        X.reshape(len(X), -1).astype("float32") / 255 for X in (X_train, X_test)
-    )
-    return X_train, y_train, X_test, y_test
 
 
 def with_wrong_labels(y, share, rng):

@@ -3,6 +3,7 @@
 import copy
 import logging
 import re
+import types
 
 import pytest
 import torch
@@ -173,6 +174,17 @@ def conv_net(activation, pool=nn.MaxPool2d):
     )
 
 
+class Square(nn.Module):
+    """A bilinear layer that is given one tensor twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Bilinear(3, 3, 2)
+
+    def forward(self, x):
+        return self.layer(x, x)
+
+
 NETWORKS = {
     "residual, LayerNorm": Residual,
     "attention over features": FeatureAttention,
@@ -194,17 +206,6 @@ NETWORKS = {
         nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(), nn.Linear(6, 3)
     ),
 }
-
-
-class Square(nn.Module):
-    """A bilinear layer that is given one tensor twice."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Bilinear(3, 3, 2)
-
-    def forward(self, x):
-        return self.layer(x, x)
 
 
 def prepare(make, seed=0):
@@ -316,7 +317,7 @@ def paths(caplog, net, X, y, loss=weighted, **options):
         ("weight used directly", ["row by row.*outside of the layer", "streamed"]),
         ("subclass of Linear", ["row by row.*it is a Masked"] * 2),
         ("flattened positions", ["Jacobian.*rows interact"] * 2),
-        ("shuffled samples", ["outputs are no rows", "streamed"]),
+        ("shuffled samples", ["outputs have other rows", "streamed"]),
     ],
 )
 def test_log_tells_the_path_and_the_reason(network, expected, caplog):
@@ -338,6 +339,298 @@ def test_too_little_memory_for_a_jacobian_leads_to_row_by_row(caplog):
     messages = paths(caplog, net, X, y, working_memory=1e-4)
     assert "row by row" in messages[0]
     assert "exceeds working_memory" in messages[0]
+
+
+class Transposed(nn.Module):
+    """An autoencoder that decodes by the transposed weight of its encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return F.linear(torch.tanh(self.encoder(x)), self.encoder.weight.T)[:, :3]
+
+
+class Features(nn.Module):
+    """One output is computed from another, and both are returned."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3))
+        self.last = nn.Linear(3, 3)
+
+    def forward(self, x):
+        features = self.body(x)
+        return {"features": features, "logits": self.last(features)}
+
+
+class Derivative(nn.Module):
+    """The network differentiates itself, and so uses its weights backwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 5)
+        self.last = nn.Linear(5, 1)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            u = self.last(torch.tanh(self.first(x)))
+            (du,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        return torch.cat([u, du[:, :2]], 1)
+
+
+class Swapped(nn.Module):
+    """Two samples change places."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 6)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))[[0, 4, 2, 3, 1, 5]]
+
+
+class Penalised(nn.Module):
+    """Keeps its hidden activation where a loss can find it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 5)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, x):
+        self.activation = torch.relu(self.first(x))
+        return self.last(self.activation)
+
+
+class Boxed(nn.Module):
+    """Returns an object that no library knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return types.SimpleNamespace(logits=torch.tanh(self.layer(x)))
+
+
+def own_forward():
+    """A linear layer whose instance computes something else."""
+    net = nn.Sequential(nn.Linear(4, 3))
+    net[0].forward = types.MethodType(
+        lambda self, x: F.linear(x, self.weight.tanh(), self.bias), net[0]
+    )
+    return net
+
+
+def group_norm():
+    """Group norm behind a convolution: its batched second derivative is wrong."""
+    return nn.Sequential(
+        *(nn.Unflatten(1, (4, 1)), nn.Conv1d(4, 6, 1), nn.GroupNorm(1, 6)),
+        *(nn.Flatten(), nn.Linear(6, 3)),
+    )
+
+
+class Doubled(nn.Sequential):
+    """Returns its result twice."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y, y
+
+
+class WeightOut(nn.Module):
+    """Returns its weight beside its result."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.layer(x), self.layer.weight
+
+
+class Fourier(nn.Module):
+    """Complex numbers out."""
+
+    def forward(self, x):
+        return torch.fft.fft(x)[:, :3]
+
+
+class Mean(nn.Module):
+    """One number out."""
+
+    def forward(self, x):
+        return x.square().mean()
+
+
+class Single(nn.Module):
+    """Rounds to float32."""
+
+    def forward(self, x):
+        return x.float()
+
+
+class Counter(nn.Module):
+    """Counts its calls in a buffer, in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        self.count += 1
+        return x
+
+
+class Squeezed(nn.Linear):
+    """A layer of one output that fails on a single sample."""
+
+    def __init__(self):
+        super().__init__(4, 1)
+
+    def forward(self, x):
+        return F.linear(x, self.weight, self.bias).squeeze() + torch.zeros(len(x), 1)[1]
+
+
+TRAPS = {
+    "transposed weight": (Transposed, weighted),
+    "outputs of outputs": (Features, lambda z, y: weighted(z["logits"], y)),
+    "one output twice": (
+        lambda: Doubled(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3)),
+        lambda z, y: weighted(z[0], y) + weighted(z[1], y),
+    ),
+    "two samples swapped": (Swapped, lambda z, y: (W[:, None] * z.exp()).sum()),
+    "one pair of samples interacts": (
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)),
+        lambda z, y: weighted(z, y) + (z[1] * z[4]).sum(),
+    ),
+    "weight is an output": (WeightOut, lambda z, y: weighted(z[0], y) + z[1].norm()),
+    "forward of the instance": (own_forward, weighted),
+    "group norm": (group_norm, weighted),
+    "outputs in an object": (Boxed, lambda z, y: weighted(z.logits, y)),
+    "complex outputs": (
+        lambda: nn.Sequential(nn.Linear(4, 9), nn.ReLU(), Fourier()),
+        lambda z, y: z.abs().square().square().sum(),
+    ),
+    "nothing but a scalar": (
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.Tanh(), Mean()),
+        lambda z, y: z,
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_networks_that_break_a_formulas_assumption_equal_the_materialised_hessian(
+    trap,
+):
+    make, loss = TRAPS[trap]
+    net, X, y = prepare(make)
+    assert_all_layers_equal_the_reference(net, X, y, loss, "mean_loss")
+
+
+def test_weights_that_are_used_backwards_enter_the_scores():
+    net, X, y = prepare(Derivative)
+    scores = hessian_scores(net, weighted, X, y, n=2, aggregation="sum")
+    for name, S in scores.items():
+        weight = net.get_submodule(name).weight
+
+        def loss_of(W, key=f"{name}.weight"):
+            return weighted(torch.func.functional_call(net, {key: W}, (X,)), y)
+
+        # torch.func cannot transform a network that differentiates itself
+        block = torch.autograd.functional.hessian(loss_of, weight.detach())
+        assert_equal_to_reference(S, block.abs().sum((2, 3)))
+
+
+def test_penalty_on_an_activation_enters_the_scores():
+    net, X, y = prepare(Penalised)
+    loss = lambda z, y: weighted(z, y) + net.activation.square().sum()  # noqa: E731
+    assert_all_layers_equal_the_reference(net, X, y, loss, "mean_loss")
+
+
+def test_samples_of_opposite_weight_do_not_cancel_per_sample():
+    net, X, y = prepare(
+        lambda: nn.Sequential(
+            *(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 2), nn.Tanh()),
+            *(nn.Flatten(), nn.Linear(6, 1)),
+        )
+    )
+    X[3:] = X[:3]
+    sign = torch.tensor([1.0, 1, 1, -1, -1, -1], dtype=torch.float64)
+
+    def critic(outputs, _, rows=slice(None)):
+        return (sign * outputs[:, 0])[rows].sum()
+
+    assert_all_layers_equal_the_reference(net, X, y, critic, "per_sample")
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+def test_layer_in_another_dtype_than_its_tail_is_scored_in_its_own(curvature):
+    net, X, y = prepare(lambda: nn.Sequential(nn.Linear(4, 9), Single(), nn.ReLU()))
+    net.append(nn.Linear(9, 3))
+    S = hessian_scores(net, F.cross_entropy, X, y, layers=["0"], curvature=curvature)
+    net[1] = nn.Identity()
+    expected = hessian_scores(
+        net.double(), F.cross_entropy, X, y, layers=["0"], curvature=curvature
+    )
+    assert S["0"].dtype == torch.float64
+    # the tail is rounded to float32
+    torch.testing.assert_close(
+        S["0"], expected["0"], rtol=0, atol=1e-5 * expected["0"].max().item()
+    )
+
+
+def test_scores_under_autocast_are_those_of_the_modules_own_dtype():
+    net, X, y = prepare(NETWORKS["batch norm, dropout"])
+    net, X = net.float(), X.float()
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+def test_scores_can_be_had_in_inference_mode():
+    net, X, y = prepare(NETWORKS["batch norm, dropout"])
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    with torch.inference_mode():
+        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+def test_buffers_and_spectral_norm_come_back_as_they_were():
+    net, X, y = prepare(
+        lambda: nn.Sequential(
+            *(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 5)), nn.Tanh()),
+            *(Counter(), nn.Linear(5, 3)),
+        )
+    )
+    before = copy.deepcopy(net.state_dict())
+    hessian_scores(net.train(), weighted, X, y)
+    assert all(torch.equal(a, before[key]) for key, a in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([[1.0, 2.0, 3.0, 4.0]], "inputs is a list.*dict of"),
+        (torch.tensor(1.0), r"inputs is a shape \(\)"),
+        (torch.ones(0, 4), r"inputs is a shape \(0, 4\).*one sample"),
+    ],
+)
+def test_inputs_that_are_no_samples_are_refused(inputs, message):
+    with pytest.raises(ValueError, match=message):
+        hessian_scores(nn.Linear(4, 3), F.cross_entropy, inputs, torch.zeros(1).long())
+
+
+def test_per_sample_refuses_a_network_that_cannot_be_called_sample_by_sample():
+    X, y = torch.ones(3, 4, dtype=torch.float64), torch.zeros(3).long()
+    net = nn.Sequential(Squeezed(), nn.Tanh())
+    with pytest.raises(ValueError, match=r"sample by sample.*'mean_loss'"):
+        hessian_scores(net.double(), lambda z, y: z.sum(), X, y, curvature="per_sample")
 
 
 class Standardise(nn.Module):

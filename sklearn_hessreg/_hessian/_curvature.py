@@ -1,18 +1,51 @@
 """The curvature B_n of the loss by the outputs z_n of a layer, in blocks of rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from sklearn_hessreg._hessian._structure import (
-    differentiable_tensors,
     gradients,
     is_locally_linear,
     outputs_follow_groups,
 )
 
-# Elements of a temporary that stays in a processor's cache.
-CACHE_ELEMENTS = 2**18
+
+class LossByOutputs:
+    """The loss as a function of the network's outputs alone, and its derivatives.
+
+    `ys` are the outputs that the loss depends on, as they came from the network, and v
+    the gradient of the loss by copies of them, so that an output that is computed from
+    another one does not count twice.
+    """
+
+    def __init__(self, loss, outputs):
+        copies = tree_map(_differentiable_copy, outputs)
+        ys, xs = _real_tensors(outputs), _real_tensors(copies)
+        J = loss(copies)
+        v = [None] * len(xs)
+        if xs and J.requires_grad:
+            v = torch.autograd.grad(J, xs, create_graph=True, allow_unused=True)
+        used = [i for i, g in enumerate(v) if g is not None]
+        self.ys, self._xs, self.v = ([part[i] for i in used] for part in (ys, xs, v))
+
+    @cached_property
+    def S(self):  # noqa: N802
+        """Second derivative S_n by the outputs, of shape (rows, C, C)."""
+        columns = _columns(self.v).unbind(1)
+        rows = [_columns(gradients(g.sum(), self._xs)) for g in columns]
+        return torch.stack(rows, 1)
+
+    def count_outputs(self):
+        """Return C, the number of outputs of a row."""
+        return sum(y[0].numel() for y in self.ys if y.ndim)
+
+    def jacobian(self, delta):
+        """Return A_n, every row's outputs differentiated by delta: (rows, C, ...)."""
+        rows = [gradients(y.sum(), [delta])[0] for y in _columns(self.ys).unbind(1)]
+        return torch.stack(rows, 1)
 
 
 @dataclass
@@ -25,6 +58,7 @@ class GaussNewton:
 
     A: torch.Tensor
     SA: torch.Tensor
+    u: torch.Tensor
 
     def blocks(self, units):
         """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
@@ -53,59 +87,76 @@ class GaussNewton:
             start += len(rows)
         return r
 
+    def product(self):
+        """Return B_n u_n, of shape (rows, out)."""
+        Su = torch.einsum("nck,nk->nc", self.SA, self.u)
+        return torch.einsum("nci,nc->ni", self.A, Su)
 
-@dataclass
+
 class DoubleBackward:
     """B_n[i, :] from one derivative of the gradient G_n[i] by delta, for any tail."""
 
-    G: torch.Tensor
-    delta: torch.Tensor
-
-    def row(self, i):
-        """Return B_n[i, :] for all rows n, of shape (rows, out)."""
-        return gradients(self.G[:, i].sum(), [self.delta])[0]
+    def __init__(self, G, delta, u):
+        self.G = G
+        self.delta = delta
+        self.u = u
+        self._product = torch.zeros_like(u)
 
     def blocks(self, units):
         """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
-        return torch.stack([self.row(i) for i in units])
+        return torch.stack([self._row(i) for i in units])
 
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out)."""
         units = range(self.delta.shape[1])
-        return torch.stack([self.row(i).abs().sum(1) for i in units], 1)
+        return torch.stack([self._row(i).abs().sum(1) for i in units], 1)
+
+    def product(self):
+        """Return B_n u_n, of shape (rows, out), once all rows have been asked for."""
+        return self._product
+
+    def _row(self, i):
+        """Return B_n[i, :] for all rows n, of shape (rows, out)."""
+        (row,) = gradients(self.G[:, i].sum(), [self.delta])
+        self._product[:, i] = (row * self.u).sum(1)
+        return row
 
 
-def curvature_by(J, outputs, delta, elements):
-    """Choose how B is computed; return it, the gradient by delta, and the reason."""
+def curvature_by(J, head, delta, u, elements):
+    """Choose how B and B_n u_n are computed; return B, the gradient, and the reason."""
     (G,) = gradients(J, [delta], create_graph=True)
-    why = "one double backward pass for each unit, because "
-    ys = differentiable_tensors(outputs)
-    C = sum(y.numel() for y in ys) // max(1, len(delta))
-    if delta.shape[1] <= C:
-        return DoubleBackward(G, delta), G, f"{why}it has no more units than outputs"
-    if 2 * C * delta.numel() > elements:
-        return DoubleBackward(G, delta), G, f"{why}C={C} passes exceed the memory"
-    if not outputs_follow_groups(ys, [delta], len(delta)):
-        return DoubleBackward(G, delta), G, f"{why}outputs are no rows of the layer's"
-    v = gradients(J, ys, create_graph=True)
-    if not is_locally_linear(ys, [x.detach() for x in v], delta):
-        return DoubleBackward(G, delta), G, f"{why}the tail is not piecewise linear"
-    S = loss_curvature(v, ys)
-    A = jacobian(ys, delta)
-    return GaussNewton(A, S @ A), G, f"C={C} backward passes of a piecewise linear tail"
+    rows, out = delta.shape
+    C = head.count_outputs()
+    if out <= C:
+        no = "it has no more units than outputs"
+    elif 2 * rows * C * out > elements:
+        no = f"the derivatives of C={C} outputs exceed working_memory"
+    elif not outputs_follow_groups(head.ys, [delta], rows):
+        no = "the outputs have other rows than the layer"
+    elif not is_locally_linear(head.ys, head.v, delta):
+        no = "the tail is not piecewise linear"
+    else:
+        A = head.jacobian(delta)
+        how = f"C={C} backward passes, because the tail is piecewise linear"
+        return GaussNewton(A, head.S.to(A) @ A, u), G, how
+    how = f"one double backward pass for each unit, because {no}"
+    return DoubleBackward(G, delta, u), G, how
 
 
-def loss_curvature(v, ys):
-    """Return S_n, the second derivative by the outputs, of shape (rows, C, C)."""
-    columns = _columns(v)
-    rows = [_columns(gradients(g.sum(), ys)) for g in columns.unbind(1)]
-    return torch.stack(rows, 1)
+def _differentiable_copy(y):
+    """Detach a tensor through which a gradient flows; leave anything else as it is."""
+    if isinstance(y, torch.Tensor) and y.requires_grad:
+        return y.detach().requires_grad_()
+    return y
 
 
-def jacobian(ys, delta):
-    """Return the derivatives of every row's outputs, of shape (rows, C, out)."""
-    rows = [gradients(y.sum(), [delta])[0] for y in _columns(ys).unbind(1)]
-    return torch.stack(rows, 1)
+def _real_tensors(tree):
+    """List the real tensors in a tree through which a gradient flows."""
+    return [
+        y
+        for y in tree_leaves(tree)
+        if isinstance(y, torch.Tensor) and y.requires_grad and not y.is_complex()
+    ]
 
 
 def _columns(ys):

@@ -10,22 +10,26 @@ with S_n the second derivative of the loss by the outputs of sample n.
 import torch
 from torch.func import vjp, vmap
 
-from sklearn_hessreg._hessian._curvature import jacobian, loss_curvature
 from sklearn_hessreg._hessian._trace import is_linear
 
 
-def jacobian_by_weight(layer, uses, ys, samples):
+def jacobian_by_weight(layer, uses, head, samples):
     """Return G of shape (samples, C, weights): the sum over the uses of the layer."""
     return sum(
-        _use_jacobian(layer, use, jacobian(ys, use.delta), samples) for use in uses
+        _use_jacobian(layer, use, head.jacobian(use.delta), samples) for use in uses
     )
 
 
-def score(G, v, ys, curvature, elements):
+def product(G, S, R):
+    """Return sum_n G_n' S_n G_n R."""
+    return torch.einsum("ncp,nc->p", G, (S @ (G @ R.flatten())[:, :, None])[:, :, 0])
+
+
+def score(G, S, curvature, elements):
     """Add up |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight."""
     alive = G.any(0).any(0)  # the others' rows and columns are exactly zero
     G = G[:, :, alive]
-    SG = loss_curvature(v, ys) @ G
+    SG = S @ G
     total = G.new_zeros(alive.shape)
     if curvature == "per_sample":
         total[alive] = _per_sample_sums(G, SG, elements)

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 
 def weight_layers(module):
@@ -14,12 +15,21 @@ def weight_layers(module):
     """
     names = {}
     for name, layer in module.named_modules():
-        weight = getattr(layer, "weight", None)
+        own = dict(layer.named_parameters(recurse=False)).get("weight")
+        # a parametrised weight is not read: some change by it, in training mode
+        weight = layer if own is None and _is_parametrised(layer) else own
         gain = isinstance(layer, nn.LayerNorm | nn.RMSNorm)
-        if isinstance(weight, torch.Tensor) and weight.ndim >= 2 and not gain:
-            names.pop(weight, None)
-            names[weight] = name
+        if weight is None or gain or (weight is own and own.ndim < 2):
+            continue
+        names.pop(weight, None)
+        names[weight] = name
     return list(names.values())
+
+
+def _is_parametrised(layer):
+    """Tell whether a layer computes its weight from other parameters."""
+    hooked = isinstance(vars(layer).get("weight"), torch.Tensor)  # torch.nn.utils'
+    return hooked or is_parametrized(layer, "weight")
 
 
 def select_layers(module, n, names):

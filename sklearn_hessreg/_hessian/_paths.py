@@ -1,23 +1,26 @@
-"""Which formula scores a layer, and why: from the rows of z, the Jacobian, or by rows.
+"""Which formula scores a layer, and why: from rows of z, the Jacobian, or row by row.
 
-Every condition is tested on the forward pass at hand, never by the architecture's name.
+Every condition is tested on the forward pass at hand, never by the architecture's name,
+and what a formula says the Hessian does to a random direction is compared with what it
+does.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
 
 from sklearn_hessreg._hessian import _jacobian, _row_by_row, _streamed
-from sklearn_hessreg._hessian._curvature import curvature_by
+from sklearn_hessreg._hessian._curvature import LossByOutputs, curvature_by
 from sklearn_hessreg._hessian._structure import (
-    differentiable_tensors,
-    gradients,
+    agrees,
     groups_interact,
     is_locally_linear,
     outputs_follow_groups,
+    random_like,
 )
 from sklearn_hessreg._hessian._trace import (
     Trace,
@@ -40,31 +43,49 @@ class Problem:
     curvature: str
     elements: int
 
+    @cached_property
+    def head(self):
+        """The loss as a function of the outputs."""
+        return LossByOutputs(self.loss, self.forward.outputs)
+
 
 def score_layer(problem, name):
     """Score one layer by the cheapest formula that holds, and log which and why."""
     layer, uses = problem.module.get_submodule(name), problem.forward.uses.get(name, [])
     key = weight_key(problem.module, name)
-    if not (is_linear(layer) or is_convolution(layer)):
-        why = f"it is a {type(layer).__name__}"
-    elif problem.forward.calls[name] != len(uses):
-        why = "its weight is also used outside of the layer"
-    else:
-        no_rows = _why_no_rows(problem, layer, uses)
-        if no_rows is None:
-            return _score_rows(problem, name, uses[0])
-        no_jacobian = _why_no_jacobian(problem, layer, uses, key)
-        if no_jacobian is None:
-            return _score_jacobian(problem, name, layer, uses, no_rows)
-        why = f"{no_rows} and {no_jacobian}"
-    logger.debug("layer %r: row by row, because %s", name, why)
-    rest = (problem.J, problem.forward, key, problem.elements)
+    W, reasons = problem.forward.state[key], []
+    for why_not, score in (
+        (_why_no_rows, _score_rows),
+        (_why_no_jacobian, _score_jacobian),
+    ):
+        reason = _why_unknown(problem, name, layer, uses)
+        reason = reason or why_not(problem, layer, uses, W)
+        if reason is None:
+            S, product, how = score(problem, layer, uses, W)
+            if agrees(problem.J, W, product):
+                because = f", because {reasons[0]}" if reasons else ""
+                logger.debug("layer %r: %s%s", name, how, because)
+                return S
+            reason = "the Hessian moves a random direction elsewhere than the formula"
+        reasons += [reason] if reason not in reasons else []
+    logger.debug("layer %r: row by row, because %s", name, " and ".join(reasons))
     if problem.curvature == "per_sample":
-        return _row_by_row.per_sample_score(problem.module, problem.loss, *rest)
-    return _row_by_row.mean_loss_score(*rest)
+        return _row_by_row.per_sample_score(
+            *(problem.module, problem.loss, problem.J, problem.forward, key)
+        )
+    return _row_by_row.mean_loss_score(problem.J, W)
 
 
-def _why_no_rows(problem, layer, uses):
+def _why_unknown(problem, name, layer, uses):
+    """Tell why not all is known of what the layer does with its weight."""
+    if not (is_linear(layer) or is_convolution(layer)):
+        return f"it is a {type(layer).__name__}"
+    if problem.forward.calls[name] != len(uses):
+        return "its weight is also used outside of the layer"
+    return None
+
+
+def _why_no_rows(problem, layer, uses, W):
     """Tell why the Hessian is not sum_n B_n[i,k] h_nj h_nl over rows; None if it is."""
     if not is_linear(layer):
         return f"it is a {type(layer).__name__}"
@@ -79,25 +100,23 @@ def _why_no_rows(problem, layer, uses):
     return None
 
 
-def _why_no_jacobian(problem, layer, uses, key):
+def _why_no_jacobian(problem, layer, uses, W):
     """Tell why the Hessian is not sum_n G_n' S_n G_n; None if it is."""
-    samples = problem.forward.samples
-    ys = differentiable_tensors(problem.forward.outputs)
+    samples, head = problem.forward.samples, problem.head
     deltas = [use.delta for use in uses]
     if is_convolution(layer) and any(use.h.ndim != layer.weight.ndim for use in uses):
         return "its input has no dimension of samples"
     if any(len(delta) % samples for delta in deltas):
         return f"its rows are not in {samples} groups, one for each sample"
+    C = head.count_outputs()
+    if 3 * samples * C * layer.weight.numel() > problem.elements:
+        return f"the Jacobian of C={C} outputs exceeds working_memory"
     if groups_interact(problem.J, deltas, samples):
         _allow_interaction(problem.curvature)
         return "samples interact"
-    if not outputs_follow_groups(ys, deltas, samples):
+    if not outputs_follow_groups(head.ys, deltas, samples):
         return "the outputs are not those of the samples"
-    C = sum(y[0].numel() for y in ys)
-    if 3 * samples * C * layer.weight.numel() > problem.elements:
-        return f"the Jacobian of C={C} outputs exceeds working_memory"
-    v = [x.detach() for x in gradients(problem.J, ys)]
-    if not is_locally_linear(ys, v, problem.forward.state[key]):
+    if not is_locally_linear(head.ys, head.v, W):
         return "the outputs are not piecewise linear in it"
     return None
 
@@ -112,33 +131,27 @@ def _allow_interaction(curvature):
         )
 
 
-def _score_rows(problem, name, use):
-    """Score a linear layer from B and h."""
+def _score_rows(problem, layer, uses, W):
+    """Score a linear layer from B and h; return also H R, and how B was computed."""
+    (use,) = uses
+    h, elements = use.h, problem.elements
     B, G, how = curvature_by(
-        problem.J, problem.forward.outputs, use.delta, problem.elements // 4
+        *(problem.J, problem.head, use.delta, h @ random_like(W).T, elements // 4)
     )
-    out, fan_in = use.delta.shape[1], use.h.shape[1]
     if problem.curvature == "per_sample":
-        logger.debug("layer %r: factorised, curvature by %s", name, how)
-        return _streamed.per_sample_score(B, use.h, problem.elements)
-    alive = use.h.any(0)  # the rows and columns of a dead input are exactly zero
-    S = use.h.new_zeros(out, fan_in)
-    S[:, alive], share = _streamed.mean_loss_score(
-        B, G, use.h[:, alive], problem.elements
-    )
-    logger.debug(
-        "layer %r: %.3g %% of the pairs of units streamed, because their terms differ "
-        "in sign, the others factorised; curvature by %s",
-        *(name, 100 * share, how),
-    )
-    return S
+        S = _streamed.per_sample_score(B, h, elements)
+        return S, B.product().T @ h, f"factorised, curvature by {how}"
+    alive = h.any(0)  # the rows and columns of a dead input are exactly zero
+    S = torch.zeros_like(W)
+    S[:, alive], share = _streamed.mean_loss_score(B, G, h[:, alive], elements)
+    how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
+    return S, B.product().T @ h, how
 
 
-def _score_jacobian(problem, name, layer, uses, why):
-    """Score a layer from the Jacobian of the outputs by its weight."""
-    logger.debug("layer %r: Jacobian of the outputs, because %s", name, why)
-    ys = differentiable_tensors(problem.forward.outputs)
-    v = gradients(problem.J, ys, create_graph=True)
-    G = _jacobian.jacobian_by_weight(layer, uses, ys, problem.forward.samples)
-    S = _jacobian.score(G, v, ys, problem.curvature, problem.elements)
-    return S.view_as(layer.weight)
+def _score_jacobian(problem, layer, uses, W):
+    """Score a layer from the Jacobian of the outputs by its weight; also H R."""
+    G = _jacobian.jacobian_by_weight(layer, uses, problem.head, problem.forward.samples)
+    S_n = problem.head.S.to(G)
+    S = _jacobian.score(G, S_n, problem.curvature, problem.elements)
+    product = _jacobian.product(G, S_n, random_like(W))
+    return S.view_as(W), product, "Jacobian of the outputs"

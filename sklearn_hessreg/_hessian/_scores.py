@@ -53,7 +53,8 @@ def hessian_scores(
     inputs : Tensor of shape (n_samples, ...) or dict of str to Tensor
         What the network is called with; a dict is passed as keyword arguments.
     targets : object
-        Passed to ``loss`` as it is.
+        Passed to ``loss`` as it is. What the loss takes from elsewhere, such as the
+        module's own parameters, counts as a constant.
     n : int, default=1
         Score the last ``n`` weight layers, in the order in which they are executed.
         Ignored when ``layers`` is given. A weight that several layers share counts
@@ -135,14 +136,16 @@ def hessian_scores(
     tensor([[12.,  6.]], dtype=torch.float64)
     """
     candidates = weight_layers(module) if layers is None else None
-    if isinstance(layers, str) or (layers is not None and len(layers) == 0):
+    if layers is not None and not isinstance(layers, str):
+        layers = list(layers)
+    if isinstance(layers, str) or layers == []:
         raise ValueError(
             f"layers={layers!r} must be a list of at least one name, as [{layers!r}]."
         )
     if layers is None:
         names = select_layers(module, n, candidates)
     else:
-        names = list(layers)
+        names = layers
         check_names(module, names)
     return score_layers(
         module,
@@ -180,7 +183,7 @@ def score_layers(
             loss=lambda outputs: loss(outputs, targets),
             J=J,
             curvature=curvature,
-            elements=int(working_memory * 2**20 / J.element_size()),
+            elements=int(min(working_memory, 2**40) * 2**20 / J.element_size()),
         )
         scores = {name: score_layer(problem, name) for name in names}
     if aggregation == "mean":

@@ -7,7 +7,8 @@ work of a tile is set by the less active one.
 
 import torch
 
-from sklearn_hessreg._hessian._curvature import CACHE_ELEMENTS
+# Elements of a temporary that stays in a processor's cache.
+CACHE_ELEMENTS = 2**18
 
 # Share of active rows from which gathering them costs more than multiplying zeros.
 _DENSE = 0.5

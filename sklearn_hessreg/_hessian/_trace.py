@@ -29,7 +29,7 @@ class Use:
 
 @dataclass
 class Trace:
-    """A forward pass: outputs, uses of the layers, and the size of what it computed."""
+    """A forward pass: its outputs, and how the layers were used in it."""
 
     state: dict
     args: tuple
@@ -38,7 +38,6 @@ class Trace:
     outputs: object = None
     uses: dict = field(default_factory=dict)
     calls: dict = field(default_factory=dict)
-    elements: int = 0
 
 
 @contextmanager
@@ -50,7 +49,12 @@ def differentiable_evaluation(module):
     try:
         # fused attention has no second derivative
         torch.backends.mha.set_fastpath_enabled(False)
-        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast(_device_type(module), enabled=False),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
@@ -58,14 +62,19 @@ def differentiable_evaluation(module):
             m.training = mode
 
 
+def _device_type(module):
+    """Name the kind of device that the module is on."""
+    return next((p.device.type for p in module.parameters()), "cpu")
+
+
 def is_linear(layer):
     """Tell whether the layer computes W h + b for every vector it is given."""
-    return type(layer).forward is nn.Linear.forward
+    return type(layer).forward is nn.Linear.forward and "forward" not in vars(layer)
 
 
 def is_convolution(layer):
     """Tell whether the layer computes a convolution with its weight."""
-    return type(layer).forward in _CONVOLUTIONS
+    return type(layer).forward in _CONVOLUTIONS and "forward" not in vars(layer)
 
 
 def trace(module, inputs, names, watched):
@@ -77,14 +86,12 @@ def trace(module, inputs, names, watched):
     args, kwargs = (
         ((), dict(inputs)) if isinstance(inputs, Mapping) else ((inputs,), {})
     )
-    state = {
-        key: tensor.detach()
-        for key, tensor in chain(module.named_parameters(), module.named_buffers())
-    }
+    state = {key: p.detach() for key, p in module.named_parameters()}
+    # cloned, because a network may count in a buffer
+    state |= {key: buffer.detach().clone() for key, buffer in module.named_buffers()}
     for name in names:
         state[weight_key(module, name)].requires_grad_()
-    batch = next(x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor))
-    result = Trace(state, args, kwargs, len(batch))
+    result = Trace(state, args, kwargs, _count_samples(inputs))
     keys = {weight_key(module, name): name for name in watched}
     weights = {id(state[key]): name for key, name in keys.items() if key is not None}
     handles = [
@@ -106,8 +113,22 @@ def trace(module, inputs, names, watched):
 
 def weight_key(module, name):
     """Name a layer's weight as module.named_parameters() does; None if it is none."""
-    weight = module.get_submodule(name).weight
+    layer = module.get_submodule(name)
+    weight = dict(layer.named_parameters(recurse=False)).get("weight")
     return next((key for key, p in module.named_parameters() if p is weight), None)
+
+
+def _count_samples(inputs):
+    """Return the first size of the first tensor among the inputs."""
+    found = (x for x in tree_leaves(inputs) if isinstance(x, torch.Tensor))
+    batch = next(found, None)
+    if batch is None or batch.ndim == 0 or len(batch) == 0:
+        got = type(inputs).__name__ if batch is None else f"shape {tuple(batch.shape)}"
+        raise ValueError(
+            f"inputs is a {got}; it must be a tensor of shape (n_samples, ...) or a "
+            "dict of such tensors, with one sample at least."
+        )
+    return len(batch)
 
 
 def _add_delta(uses):
@@ -126,7 +147,7 @@ def _add_delta(uses):
 
 
 class _Watch(TorchFunctionMode):
-    """Count the calls that take a weight, in the order of the last, and the elements.
+    """Count the calls that take a weight; the weight used last comes last.
 
     A layer whose weight takes part in more calls than the layer itself was called for
     is used in a way that its hooks do not see.
@@ -139,13 +160,12 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") != "__get__":  # .shape, .device and the like
+        y = func(*args, **kwargs)
+        # W.T is a use of the weight, W.shape is none
+        if getattr(func, "__name__", "") != "__get__" or isinstance(y, torch.Tensor):
             for x in chain(args, kwargs.values()):
                 for tensor in x if isinstance(x, list | tuple) else (x,):
                     if (name := self.weights.get(id(tensor))) is not None:
                         calls = self.result.calls
                         calls[name] = calls.pop(name, 0) + 1  # last in the order
-        y = func(*args, **kwargs)
-        if isinstance(y, torch.Tensor):
-            self.result.elements += y.numel()
         return y
