@@ -44,25 +44,29 @@ class LossByOutputs:
 
     def jacobian(self, delta):
         """Return A_n, every row's outputs differentiated by delta: (rows, C, ...)."""
-        rows = [gradients(y.sum(), [delta])[0] for y in _columns(self.ys).unbind(1)]
-        return torch.stack(rows, 1)
+        columns = _columns(self.ys).unbind(1)
+        A = delta.new_empty(len(delta), len(columns), *delta.shape[1:])
+        for c, y in enumerate(columns):
+            (A[:, c],) = gradients(y.sum(), [delta])
+        return A
 
 
 @dataclass
 class GaussNewton:
     """B_n = A_n' S_n A_n behind a piecewise linear tail.
 
-    A of shape (rows, C, out) holds the derivatives of the outputs by z, SA the products
-    of S_n, the second derivative of the loss by the outputs, with it.
+    A of shape (rows, C, out) holds the derivatives of the outputs by z, S of shape
+    (rows, C, C) the second derivative of the loss by the outputs.
     """
 
     A: torch.Tensor
-    SA: torch.Tensor
+    S: torch.Tensor
     u: torch.Tensor
 
     def blocks(self, units):
         """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
-        return torch.einsum("nci,nck->ink", self.A[:, :, units], self.SA)
+        SA = self.S @ self.A[:, :, units]
+        return torch.einsum("nci,nck->ink", SA, self.A)
 
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out), from each row's active units.
@@ -81,16 +85,16 @@ class GaussNewton:
             rows = order[start : start + step]
             index = units[start : start + step, : counts[start]]
             wide = index[:, None, :].expand(-1, self.A.shape[1], -1)
-            A, SA = self.A[rows].gather(2, wide), self.SA[rows].gather(2, wide)
-            sums = torch.bmm(A.transpose(1, 2), SA).abs_().sum(2)
+            A = self.A[rows].gather(2, wide)
+            sums = torch.bmm(A.transpose(1, 2), self.S[rows] @ A).abs_().sum(2)
             r[rows] = torch.zeros_like(r[rows]).scatter_(1, index, sums)
             start += len(rows)
         return r
 
     def product(self):
         """Return B_n u_n, of shape (rows, out)."""
-        Su = torch.einsum("nck,nk->nc", self.SA, self.u)
-        return torch.einsum("nci,nc->ni", self.A, Su)
+        Au = torch.einsum("nck,nk->nc", self.A, self.u)
+        return torch.einsum("nci,ncd,nd->ni", self.A, self.S, Au)
 
 
 class DoubleBackward:
@@ -129,7 +133,7 @@ def curvature_by(J, head, delta, u, elements):
     C = head.count_outputs()
     if out <= C:
         no = "it has no more units than outputs"
-    elif 2 * rows * C * out > elements:
+    elif rows * C * out > elements // 2:
         no = f"the derivatives of C={C} outputs exceed working_memory"
     elif not outputs_follow_groups(head.ys, [delta], rows):
         no = "the outputs have other rows than the layer"
@@ -138,7 +142,7 @@ def curvature_by(J, head, delta, u, elements):
     else:
         A = head.jacobian(delta)
         how = f"C={C} backward passes, because the tail is piecewise linear"
-        return GaussNewton(A, head.S.to(A) @ A, u), G, how
+        return GaussNewton(A, head.S.to(A), u), G, how
     how = f"one double backward pass for each unit, because {no}"
     return DoubleBackward(G, delta, u), G, how
 

@@ -136,7 +136,7 @@ def _score_rows(problem, layer, uses, W):
     (use,) = uses
     h, elements = use.h, problem.elements
     B, G, how = curvature_by(
-        *(problem.J, problem.head, use.delta, h @ random_like(W).T, elements // 4)
+        *(problem.J, problem.head, use.delta, h @ random_like(W).T, elements)
     )
     if problem.curvature == "per_sample":
         S = _streamed.per_sample_score(B, h, elements)

@@ -37,7 +37,7 @@ def mean_loss_score(B, G, h, elements):
     order = (G != 0).sum(0).argsort(stable=True)  # the least active units first
     one_signed = ((h >= 0).all(0) | (h <= 0).all(0)).all()
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
-    streamed, step = 0, max(1, elements // (4 * rows * out))
+    streamed, step = 0, max(1, elements // (8 * rows * out))
     for start in range(0, out, step):
         units = order[start : start + step]
         block = B.blocks(units)[:, :, order]
