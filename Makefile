@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint
+.PHONY: help demo test lint bench
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -24,3 +24,12 @@ test: .venv/ready ## Run the tests and the doctests.
 lint: .venv/ready ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+.venv/bench-ready: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--constraint .constraints.txt --editable ".[bench]"
+	@touch $@
+
+bench: .venv/bench-ready ## Print the tables of the benchmarks; about 20 minutes.
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py

@@ -110,15 +110,21 @@ METHODS = {
 def gibibytes(case, method):
     """Bound from below, in GiB, what a method must hold at once, by its arithmetic.
 
-    A materialised block has P * P numbers; torch.func.hessian pushes P tangents through
-    the outputs of the layer and the loss at once, BackPACK and curvlinops `COLUMNS`.
+    A materialised block has P * P numbers. torch.func.hessian pushes P tangents through
+    the loss at once, the outputs and three derivatives of them; BackPACK as many
+    through the layer as columns are asked for.
     """
     P, N, C = case.weights, len(case.inputs), 10
+    columns = min(P, COLUMNS) * P
+    shape = case.module.get_submodule(case.layers[0]).weight.flatten(1).shape
     numbers = {
-        "torch.func.hessian": P * P + P * N * C,
+        "sklearn_hessreg": P,
+        "torch.func.hessian": P * P + 4 * P * N * C,
         "torch.autograd.functional.hessian": P * P,
-    }.get(method, COLUMNS * (P + N * C))
-    return 4 * numbers / 2**30
+        "curvlinops": columns,
+        "BackPACK": columns + 4 * min(P, COLUMNS) * N * sum(shape),
+    }
+    return 4 * numbers[method] / 2**30
 
 
 def main(case_name, method, columns):
