@@ -113,6 +113,18 @@ def last_layer_all_images():
     return last_layer(60000)
 
 
+def last_layer_alone(samples=1024):
+    """Make the case of the output layer without the forward pass in front of it."""
+    net = trained(paper_net, 3)
+    X, y = images(samples)
+    with torch.no_grad():
+        h = net[:8](X)
+    return Case(
+        f"output layer 200 to 10 alone, its inputs given, N={samples:,}",
+        *(net[8:], h, y, ["0"], 2 * 2 * samples * 10 * 200),
+    )
+
+
 def hidden_layer(samples=512):
     """Make the case of a hidden layer: all pairs of units by all pairs of inputs."""
     net = trained(paper_net, 3)
@@ -158,6 +170,7 @@ CASES = {
     make.__name__: make
     for make in (
         last_layer,
+        last_layer_alone,
         last_layer_all_images,
         hidden_layer,
         all_layers_per_sample,

@@ -98,17 +98,17 @@ class GaussNewton:
 
 
 class DoubleBackward:
-    """B_n[i, :] from one derivative of the gradient G_n[i] by delta, for any tail."""
+    """B_n[i, :] from one derivative of the gradient g_n[i] by delta, for any tail."""
 
-    def __init__(self, G, delta, u):
-        self.G = G
+    def __init__(self, g, delta, u):
+        self.g = g
         self.delta = delta
         self.u = u
         self._product = torch.zeros_like(u)
 
     def blocks(self, units):
         """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
-        return torch.stack([self._row(i) for i in units])
+        return torch.stack([self._row(i) for i in units.tolist()])
 
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out)."""
@@ -121,14 +121,14 @@ class DoubleBackward:
 
     def _row(self, i):
         """Return B_n[i, :] for all rows n, of shape (rows, out)."""
-        (row,) = gradients(self.G[:, i].sum(), [self.delta])
+        (row,) = gradients(self.g[:, i].sum(), [self.delta])
         self._product[:, i] = (row * self.u).sum(1)
         return row
 
 
 def curvature_by(J, head, delta, u, elements):
     """Choose how B and B_n u_n are computed; return B, the gradient, and the reason."""
-    (G,) = gradients(J, [delta], create_graph=True)
+    (g,) = gradients(J, [delta], create_graph=True)
     rows, out = delta.shape
     C = head.count_outputs()
     if out <= C:
@@ -142,9 +142,9 @@ def curvature_by(J, head, delta, u, elements):
     else:
         A = head.jacobian(delta)
         how = f"C={C} backward passes, because the tail is piecewise linear"
-        return GaussNewton(A, head.S.to(A), u), G, how
+        return GaussNewton(A, head.S.to(A), u), g, how
     how = f"one double backward pass for each unit, because {no}"
-    return DoubleBackward(G, delta, u), G, how
+    return DoubleBackward(g, delta, u), g, how
 
 
 def _differentiable_copy(y):

@@ -134,18 +134,18 @@ def _allow_interaction(curvature):
 def _score_rows(problem, layer, uses, W):
     """Score a linear layer from B and h; return also H R, and how B was computed."""
     (use,) = uses
-    h, elements = use.h, problem.elements
-    B, G, how = curvature_by(
+    h, elements = use.h.to(W.dtype), problem.elements
+    B, g, how = curvature_by(
         *(problem.J, problem.head, use.delta, h @ random_like(W).T, elements)
     )
     if problem.curvature == "per_sample":
         S = _streamed.per_sample_score(B, h, elements)
-        return S, B.product().T @ h, f"factorised, curvature by {how}"
+        return S, B.product().to(h.dtype).T @ h, f"factorised, curvature by {how}"
     alive = h.any(0)  # the rows and columns of a dead input are exactly zero
     S = torch.zeros_like(W)
-    S[:, alive], share = _streamed.mean_loss_score(B, G, h[:, alive], elements)
+    S[:, alive], share = _streamed.mean_loss_score(B, g, h[:, alive], elements)
     how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
-    return S, B.product().T @ h, how
+    return S, B.product().to(h.dtype).T @ h, how
 
 
 def _score_jacobian(problem, layer, uses, W):

@@ -23,24 +23,24 @@ def count_operations(n_samples, out_features, in_features):
 
 def per_sample_score(B, h, elements):
     """Add up |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
-    return B.absolute_sums(_tile_elements(h, elements)).T @ _factor(h)
+    return B.absolute_sums(_tile_elements(h, elements)).to(h.dtype).T @ _factor(h)
 
 
-def mean_loss_score(B, G, h, elements):
+def mean_loss_score(B, g, h, elements):
     """Add up |sum_n B_n[i,k] h_nj h_nl| over k and l; return it and the share streamed.
 
     Rows of B come in blocks of at most `elements` numbers. A pair of units (i, k) whose
     terms all have one sign is factorised; of the others those with k not before i are
     streamed, and each sum counts for both orders of the pair.
     """
-    rows, out = G.shape
-    order = (G != 0).sum(0).argsort(stable=True)  # the least active units first
+    rows, out = g.shape
+    order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     one_signed = ((h >= 0).all(0) | (h <= 0).all(0)).all()
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
     streamed, step = 0, max(1, elements // (8 * rows * out))
     for start in range(0, out, step):
         units = order[start : start + step]
-        block = B.blocks(units)[:, :, order]
+        block = B.blocks(units)[:, :, order].to(h.dtype)
         coherent = ((block >= 0).all(1) | (block <= 0).all(1)) & one_signed
         r[units] = (block.abs() * coherent[:, None]).sum(2)
         todo = ~coherent
@@ -85,7 +85,7 @@ def _stream_block(S, block, todo, order, start, h, elements):
         hi = h.index_select(0, rows).index_select(1, js)
         R = h.new_zeros(len(ks), h.shape[1])
         R[:, js] = _stream_unit(b, hi, count[dead:], _tile_elements(h, elements))
-        S[order[start + i]] += R.sum(0)
+        S.index_add_(0, order[start + i : start + i + 1], R.sum(0, keepdim=True))
         later = 1 if diagonal[i] else 0  # the pair (i, i) counts once
         S.index_add_(0, order[ks[later:]], R[later:])
     return sum(n_units)
@@ -113,7 +113,7 @@ def _stream_unit(b, h, counts, elements):
 
 def _products(b, h, width, elements):
     """Return sum_n b_nk h_nj h_nl of shape (width, k, l), for the first `width` j."""
-    M, chunk = 0, max(1, elements // (width * b.shape[1]))
+    M, chunk = 0, max(1, 4 * elements // (width * b.shape[1]))
     for n in range(0, len(h), chunk):
         hn = h[n : n + chunk]
         left = (hn[:, :width, None] * b[n : n + chunk, None, :]).flatten(1)
@@ -126,7 +126,7 @@ def _gathered_products(b, h, width, count, elements):
     active = (h[:, :width] != 0).to(torch.uint8)
     rows = active.argsort(dim=0, descending=True, stable=True)[:count].T
     hj = h[:, :width].T.gather(1, rows)
-    M, chunk = 0, max(1, elements // (width * (b.shape[1] + h.shape[1])))
+    M, chunk = 0, max(1, 4 * elements // (width * (b.shape[1] + h.shape[1])))
     for n in range(0, count, chunk):
         index = rows[:, n : n + chunk]
         left = b.index_select(0, index.flatten()).view(*index.shape, -1)
