@@ -1,6 +1,7 @@
 """hessian_scores on networks of every kind, against the materialised Hessian."""
 
 import copy
+import itertools
 import logging
 import re
 import types
@@ -582,6 +583,107 @@ def test_layer_in_another_dtype_than_its_tail_is_scored_in_its_own(curvature):
     torch.testing.assert_close(
         S["0"], expected["0"], rtol=0, atol=1e-5 * expected["0"].max().item()
     )
+
+
+def test_pair_of_units_counts_once_where_its_curvature_is_a_rounded_zero():
+    first, second = nn.Linear(1, 3, bias=False), nn.Linear(3, 3)
+    last = nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        first.weight.fill_(1)
+        second.weight.copy_(torch.tensor([[0.1, 0.3, 0], [0.3, -0.1, 0], [1, 1, 1]]))
+        second.bias.copy_(torch.tensor([1, 1, -3.5]))
+        last.weight.copy_(torch.tensor([[1.0, 0, 1], [0, 1, 0]]))
+    net = nn.Sequential(first, second, nn.ReLU(), last).double()
+    X = torch.tensor([[1.0], [2], [3]], dtype=torch.float64)
+    loss = lambda z, _: z.square().sum() / 3.7  # noqa: E731
+    S = hessian_scores(net, loss, X, None, layers=["0"], aggregation="sum")["0"]
+    assert_equal_to_reference(S, reference_scores(net, loss, X, None, "0"))
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+@pytest.mark.parametrize("gap", [10, 20, 25, 40, 90, 110])
+def test_saturated_softmax_keeps_its_formula(gap, curvature, caplog):
+    net, X, y = prepare(
+        lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    )
+    with torch.no_grad():
+        net[2].bias[0] += gap
+    messages = paths(
+        *(caplog, net.float(), X.float(), y), loss=F.cross_entropy, curvature=curvature
+    )
+    formula = "streamed" if curvature == "mean_loss" else "factorised"
+    assert all(formula in message for message in messages)
+
+
+def test_nan_in_a_tail_does_not_lead_to_row_by_row(caplog):
+    net, X, y = prepare(
+        lambda: nn.Sequential(
+            *(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 2), nn.ReLU(), nn.Flatten()),
+            *(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)),
+        )
+    )
+    with torch.no_grad():
+        net[4].weight[0, 0] = float("nan")
+    caplog.set_level(logging.DEBUG, logger="sklearn_hessreg")
+    S = hessian_scores(net, F.cross_entropy, X, y, layers=["1"])["1"]
+    assert "Jacobian" in caplog.text
+    assert S.isnan().any()
+
+
+def test_loss_may_change_its_arguments_in_place():
+    net, X, y = prepare(NETWORKS["batch norm, dropout"])
+    expected = hessian_scores(net, lambda z, t: weighted(2 * z, t), X, y, n=2)
+    scores = hessian_scores(net, lambda z, t: weighted(z.mul_(2), t), X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+def test_per_sample_refuses_a_single_pair_of_interacting_samples():
+    net, X, y = prepare(lambda: nn.Sequential(nn.Linear(4, 3)))
+    for i, j in itertools.combinations(range(N), 2):
+
+        def loss(z, t, i=i, j=j):
+            return weighted(z, t) + (z[i] * z[j]).sum()
+
+        with pytest.raises(ValueError, match="samples interact"):
+            hessian_scores(net, loss, X, y, curvature="per_sample")
+
+
+class Half(nn.Module):
+    """Two linear layers under autocast of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 9)
+        self.last = nn.Linear(9, 3)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.last(torch.relu(self.first(x)))
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+def test_autocast_inside_the_network_gives_scores_in_the_weights_dtype(curvature):
+    net, X, y = prepare(Half)
+    net, X = net.float(), X.float()
+    scores = hessian_scores(net, F.cross_entropy, X, y, n=2, curvature=curvature)
+    assert all(S.dtype == torch.float32 for S in scores.values())
+    with torch.autocast("cpu", enabled=False):
+        plain = nn.Sequential(net.first, nn.ReLU(), net.last)
+        expected = hessian_scores(
+            plain, F.cross_entropy, X, y, n=2, curvature=curvature
+        )
+    # bfloat16 has 8 bits: a few of its roundings, relative to the largest score
+    for S, exact in zip(scores.values(), expected.values(), strict=True):
+        assert (S - exact).abs().max() < 2**-3 * exact.max()
+
+
+def test_jacobian_that_fits_behind_a_convolution_that_does_not_is_not_formed(caplog):
+    net, X, y = prepare(NETWORKS["convolutions, relu"])
+    # 3 x 72 weights and 27 outputs of the convolution, for 6 samples and 3 outputs
+    messages = paths(
+        caplog, net, X, y, working_memory=(3 * 6 * 3 * 12 + 100) * 8 / 2**20
+    )
+    assert "exceeds working_memory" in messages[0]
 
 
 def test_scores_under_autocast_are_those_of_the_modules_own_dtype():

@@ -14,7 +14,7 @@ import torch
 def median_seconds(function, repeats=5, limit=10.0):
     """Time a call: median of some repeats after one that does not count.
 
-    A call that takes longer than `limit` seconds is not repeated.
+    A call that takes longer than `limit` seconds is not repeated and counts.
     """
     first = _seconds(function)
     if first > limit:
@@ -41,6 +41,7 @@ def _peak_mib():
 
 
 def _seconds(function):
+    """Time one call."""
     start = time.perf_counter()
     function()
     if torch.cuda.is_available():
@@ -57,7 +58,7 @@ def gemm_flops(size=4096):
 def in_new_process(script, *arguments):
     """Run a script that prints one line of JSON last; return what it says."""
     command = [sys.executable, script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])

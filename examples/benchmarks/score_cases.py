@@ -21,7 +21,7 @@ class Case:
     inputs: torch.Tensor
     targets: torch.Tensor
     layers: list
-    flops: float  # what the scores cost at least, by the formulas
+    flops: float  # operations of the formulas, products with zeros included
     curvature: str = "mean_loss"
 
     @property

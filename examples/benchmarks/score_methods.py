@@ -92,10 +92,9 @@ def backpack_hmp(case, columns=None):
     weight = module.get_submodule(case.layers[0]).weight
     with backpack(HMP()):
         loss(module(case.inputs), case.targets).backward()
-        scores = _row_sums(
+        return _row_sums(
             lambda unit: weight.hmp(unit.view(-1, *weight.shape)), weight.shape, columns
         )
-    return scores
 
 
 METHODS = {

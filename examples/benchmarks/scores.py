@@ -1,7 +1,8 @@
-"""Scores of a layer beside other libraries, and how their cost grows: tables.
+"""Scores of a layer beside other libraries: tables of time and memory.
 
 ``make bench`` runs it. Each figure comes from a process of its own, the median of five
-calls after one that does not count; memory is what the first call adds to the process.
+calls after one that does not count, or the only one if it takes more than ten seconds;
+memory is what the first call adds to the process.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ def measure_case(name):
     rows = []
     for method in METHODS:
         need = gibibytes(case, method)
-        if case.curvature == "per_sample" and rows:
+        if case.curvature == "per_sample" and method != "sklearn_hessreg":
             rows.append([method, *["-"] * 4, "computes no absolute value per sample"])
         elif need > LIMIT:
             rows.append([method, *["-"] * 4, f"needs {need:,.0f} GiB at least"])
@@ -54,8 +55,8 @@ def row(name, case, method):
 if __name__ == "__main__":
     print(machine())
     print(
-        "x floor: time over the operations of the formula at the speed of a 4096 x "
-        "4096 matrix product; x step: over a forward and backward pass."
+        "x floor: time over the operations of the formula, zeros included, at the speed "
+        "of a 4096 x 4096 matrix product; x step: over a forward and backward pass."
     )
     for name in CASES:
         measure_case(name)

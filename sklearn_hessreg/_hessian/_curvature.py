@@ -7,6 +7,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from sklearn_hessreg._hessian._structure import (
+    any_groups_interact,
     gradients,
     is_locally_linear,
     outputs_follow_groups,
@@ -22,9 +23,16 @@ class LossByOutputs:
     """
 
     def __init__(self, loss, outputs):
-        copies = tree_map(_differentiable_copy, outputs)
-        ys, xs = _real_tensors(outputs), _real_tensors(copies)
-        J = loss(copies)
+        ys = [y for y in tree_leaves(outputs) if _is_differentiable(y)]
+        xs = [y.detach().requires_grad_() for y in ys]
+        copies = iter(xs)
+        J = loss(
+            tree_map(
+                # cloned, because the loss may change its arguments in place
+                lambda y: next(copies).clone() if _is_differentiable(y) else y,
+                outputs,
+            )
+        )
         v = [None] * len(xs)
         if xs and J.requires_grad:
             v = torch.autograd.grad(J, xs, create_graph=True, allow_unused=True)
@@ -38,6 +46,12 @@ class LossByOutputs:
         rows = [_columns(gradients(g.sum(), self._xs)) for g in columns]
         return torch.stack(rows, 1)
 
+    @cached_property
+    def samples_interact(self):
+        """Whether the loss couples any two rows of its outputs."""
+        counts = {len(x) for x in self._xs if x.ndim}
+        return any(any_groups_interact(self.v, self._xs, count) for count in counts)
+
     def count_outputs(self):
         """Return C, the number of outputs of a row."""
         return sum(y[0].numel() for y in self.ys if y.ndim)
@@ -50,6 +64,11 @@ class LossByOutputs:
             (A[:, c],) = gradients(y.sum(), [delta])
         return A
 
+    def times(self, u):
+        """Return S_n u_n, of shape (rows, C), rounded as autograd rounds it."""
+        product = (_columns(self.v) * u).sum()
+        return _columns(gradients(product, self._xs)).to(u.dtype)
+
 
 @dataclass
 class GaussNewton:
@@ -60,13 +79,12 @@ class GaussNewton:
     """
 
     A: torch.Tensor
-    S: torch.Tensor
-    u: torch.Tensor
+    head: LossByOutputs
 
-    def blocks(self, units):
-        """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
-        SA = self.S @ self.A[:, :, units]
-        return torch.einsum("nci,nck->ink", SA, self.A)
+    def blocks(self, units, columns):
+        """Return B_n[i, k] for i in units, k in columns, of shape (i, rows, k)."""
+        SA = self.head.S.to(self.A) @ self.A[:, :, units]
+        return torch.einsum("nci,nck->ink", SA, self.A[:, :, columns])
 
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out), from each row's active units.
@@ -75,92 +93,69 @@ class GaussNewton:
         that are active for a row are gathered; rows of like number go together.
         """
         active = self.A.any(1)
-        order = active.sum(1).argsort(descending=True)
+        counts, order = active.sum(1).sort(descending=True)
         units = active[order].to(torch.uint8).argsort(dim=1, descending=True)
-        counts = active.sum(1)[order].tolist()
+        S, counts = self.head.S.to(self.A), counts.tolist()
         r = torch.zeros_like(self.A[:, 0])
         start = 0
-        while start < len(counts):
-            step = max(1, elements // max(1, counts[start]) ** 2)
+        while start < len(counts) and counts[start]:
+            step = max(1, elements // (counts[start] * max(counts[start], len(S[0]))))
             rows = order[start : start + step]
             index = units[start : start + step, : counts[start]]
-            wide = index[:, None, :].expand(-1, self.A.shape[1], -1)
-            A = self.A[rows].gather(2, wide)
-            sums = torch.bmm(A.transpose(1, 2), self.S[rows] @ A).abs_().sum(2)
-            r[rows] = torch.zeros_like(r[rows]).scatter_(1, index, sums)
+            A = self.A[rows[:, None], :, index]  # (rows, active units, C)
+            r[rows[:, None], index] = (A @ S[rows] @ A.mT).abs_().sum(2)
             start += len(rows)
         return r
 
-    def product(self):
+    def product(self, u):
         """Return B_n u_n, of shape (rows, out)."""
-        Au = torch.einsum("nck,nk->nc", self.A, self.u)
-        return torch.einsum("nci,ncd,nd->ni", self.A, self.S, Au)
+        Au = torch.einsum("nck,nk->nc", self.A, u)
+        return torch.einsum("nci,nc->ni", self.A, self.head.times(Au))
 
 
+@dataclass
 class DoubleBackward:
     """B_n[i, :] from one derivative of the gradient g_n[i] by delta, for any tail."""
 
-    def __init__(self, g, delta, u):
-        self.g = g
-        self.delta = delta
-        self.u = u
-        self._product = torch.zeros_like(u)
+    g: torch.Tensor
+    delta: torch.Tensor
 
-    def blocks(self, units):
-        """Return B_n[i, :] for i in units, of shape (units, rows, out)."""
-        return torch.stack([self._row(i) for i in units.tolist()])
+    def blocks(self, units, columns):
+        """Return B_n[i, k] for i in units, k in columns, of shape (i, rows, k)."""
+        return torch.stack([self._row(i)[:, columns] for i in units.tolist()])
 
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out)."""
         units = range(self.delta.shape[1])
         return torch.stack([self._row(i).abs().sum(1) for i in units], 1)
 
-    def product(self):
-        """Return B_n u_n, of shape (rows, out), once all rows have been asked for."""
-        return self._product
+    def product(self, u):
+        """Return B_n u_n, of shape (rows, out)."""
+        return gradients((self.g * u).sum(), [self.delta])[0]
 
     def _row(self, i):
         """Return B_n[i, :] for all rows n, of shape (rows, out)."""
-        (row,) = gradients(self.g[:, i].sum(), [self.delta])
-        self._product[:, i] = (row * self.u).sum(1)
-        return row
+        return gradients(self.g[:, i].sum(), [self.delta])[0]
 
 
-def curvature_by(J, head, delta, u, elements):
-    """Choose how B and B_n u_n are computed; return B, the gradient, and the reason."""
-    (g,) = gradients(J, [delta], create_graph=True)
+def why_not_gauss_newton(head, delta, elements):
+    """Tell why B_n = A_n' S_n A_n is wrong or no gain; None if it is right."""
     rows, out = delta.shape
     C = head.count_outputs()
     if out <= C:
-        no = "it has no more units than outputs"
-    elif rows * C * out > elements // 2:
-        no = f"the derivatives of C={C} outputs exceed working_memory"
-    elif not outputs_follow_groups(head.ys, [delta], rows):
-        no = "the outputs have other rows than the layer"
-    elif not is_locally_linear(head.ys, head.v, delta):
-        no = "the tail is not piecewise linear"
-    else:
-        A = head.jacobian(delta)
-        how = f"C={C} backward passes, because the tail is piecewise linear"
-        return GaussNewton(A, head.S.to(A), u), g, how
-    how = f"one double backward pass for each unit, because {no}"
-    return DoubleBackward(g, delta, u), g, how
+        return "it has no more units than outputs"
+    if rows * C * (out + C) > elements // 2:
+        return f"the derivatives of C={C} outputs exceed working_memory"
+    if not outputs_follow_groups(head.ys, [delta], rows):
+        return "the outputs have other rows than the layer"
+    if not is_locally_linear(head.ys, head.v, delta):
+        return "the tail is not piecewise linear"
+    return None
 
 
-def _differentiable_copy(y):
-    """Detach a tensor through which a gradient flows; leave anything else as it is."""
-    if isinstance(y, torch.Tensor) and y.requires_grad:
-        return y.detach().requires_grad_()
-    return y
-
-
-def _real_tensors(tree):
-    """List the real tensors in a tree through which a gradient flows."""
-    return [
-        y
-        for y in tree_leaves(tree)
-        if isinstance(y, torch.Tensor) and y.requires_grad and not y.is_complex()
-    ]
+def _is_differentiable(y):
+    """Tell whether y is a real tensor through which a gradient flows."""
+    return isinstance(y, torch.Tensor) and y.requires_grad and not y.is_complex()
 
 
 def _columns(ys):

@@ -20,9 +20,9 @@ def jacobian_by_weight(layer, uses, head, samples):
     )
 
 
-def product(G, S, R):
+def product(G, head, R):
     """Return sum_n G_n' S_n G_n R."""
-    return torch.einsum("ncp,nc->p", G, (S @ (G @ R.flatten())[:, :, None])[:, :, 0])
+    return torch.einsum("ncp,nc->p", G, head.times(G @ R.flatten()))
 
 
 def score(G, S, curvature, elements):
@@ -41,29 +41,30 @@ def score(G, S, curvature, elements):
 def _use_jacobian(layer, use, A, samples):
     """Apply the layer's own derivative by its weight to the outputs' by its result."""
     weight, C = layer.weight.detach(), A.shape[1]
+    A, h = A.to(weight.dtype), use.h.to(weight.dtype)
     if is_linear(layer):
         A = A.view(samples, -1, C, weight.shape[0])
-        h = use.h.view(samples, -1, weight.shape[1])
+        h = h.view(samples, -1, weight.shape[1])
         return torch.einsum("ntci,ntj->ncij", A, h).flatten(2)
 
     def pull_back(h, a):
         _, back = vjp(lambda W: layer._conv_forward(h[None], W, None), weight)
         return vmap(lambda row: back(row[None])[0])(a)
 
-    return vmap(pull_back)(use.h, A).flatten(2)
+    return vmap(pull_back)(h, A).flatten(2)
 
 
 def _mean_loss_sums(G, SG, elements):
     """Sum |G' SG|, block of rows by block of rows."""
-    step = max(1, elements // (4 * max(1, G.shape[1])))
+    step = max(1, elements // (8 * max(1, G.shape[1])))
     return torch.cat([(part.T @ SG).abs_().sum(1) for part in G.split(step, 1)])
 
 
 def _per_sample_sums(G, SG, elements):
     """Sum |G_n' SG_n| over n, some samples and a block of rows at a time."""
     P = max(1, G.shape[2])
-    step = min(P, max(1, elements // (4 * P)))
-    samples = max(1, elements // (4 * P * step))
+    step = min(P, max(1, elements // (8 * P)))
+    samples = max(1, elements // (8 * P * step))
     total = 0
     for g, sg in zip(G.split(samples), SG.split(samples), strict=True):
         parts = [

@@ -14,13 +14,20 @@ import torch
 from torch import nn
 
 from sklearn_hessreg._hessian import _jacobian, _row_by_row, _streamed
-from sklearn_hessreg._hessian._curvature import LossByOutputs, curvature_by
+from sklearn_hessreg._hessian._curvature import (
+    DoubleBackward,
+    GaussNewton,
+    LossByOutputs,
+    why_not_gauss_newton,
+)
 from sklearn_hessreg._hessian._structure import (
     agrees,
-    groups_interact,
+    any_groups_interact,
+    gradients,
     is_locally_linear,
     outputs_follow_groups,
     random_like,
+    some_groups_interact,
 )
 from sklearn_hessreg._hessian._trace import (
     Trace,
@@ -49,26 +56,29 @@ class Problem:
         return LossByOutputs(self.loss, self.forward.outputs)
 
 
+class _FormulaError(Exception):
+    """A formula's condition is not met; the message says which."""
+
+
 def score_layer(problem, name):
     """Score one layer by the cheapest formula that holds, and log which and why."""
     layer, uses = problem.module.get_submodule(name), problem.forward.uses.get(name, [])
     key = weight_key(problem.module, name)
     W, reasons = problem.forward.state[key], []
-    for why_not, score in (
-        (_why_no_rows, _score_rows),
-        (_why_no_jacobian, _score_jacobian),
-    ):
-        reason = _why_unknown(problem, name, layer, uses)
-        reason = reason or why_not(problem, layer, uses, W)
-        if reason is None:
+    known = _why_unknown(problem, name, layer, uses)
+    for score in (_score_rows, _score_jacobian) if known is None else ():
+        try:
             S, product, how = score(problem, layer, uses, W)
-            if agrees(problem.J, W, product):
-                because = f", because {reasons[0]}" if reasons else ""
-                logger.debug("layer %r: %s%s", name, how, because)
-                return S
-            reason = "the Hessian moves a random direction elsewhere than the formula"
-        reasons += [reason] if reason not in reasons else []
-    logger.debug("layer %r: row by row, because %s", name, " and ".join(reasons))
+        except _FormulaError as reason:
+            reasons.append(str(reason))
+            continue
+        if agrees(problem.J, W, product):
+            because = f", because {reasons[0]}" if reasons else ""
+            logger.debug("layer %r: %s%s", name, how, because)
+            return S
+        reasons.append("the Hessian does not move a random direction as the formula")
+    why = known or " and ".join(dict.fromkeys(reasons))
+    logger.debug("layer %r: row by row, because %s", name, why)
     if problem.curvature == "per_sample":
         return _row_by_row.per_sample_score(
             *(problem.module, problem.loss, problem.J, problem.forward, key)
@@ -85,73 +95,77 @@ def _why_unknown(problem, name, layer, uses):
     return None
 
 
-def _why_no_rows(problem, layer, uses, W):
-    """Tell why the Hessian is not sum_n B_n[i,k] h_nj h_nl over rows; None if it is."""
+def _score_rows(problem, layer, uses, W):
+    """Score a linear layer from B and h; return also H R, and how it was done."""
     if not is_linear(layer):
-        return f"it is a {type(layer).__name__}"
+        raise _FormulaError(f"it is a {type(layer).__name__}")
     if len(uses) != 1:
-        return f"it is used {len(uses)} times"
-    rows = len(uses[0].delta)
-    if problem.curvature == "per_sample" and rows != problem.forward.samples:
-        return f"its {rows} rows are not the {problem.forward.samples} samples"
-    if groups_interact(problem.J, [uses[0].delta], rows):
-        _allow_interaction(problem.curvature)
-        return "its rows interact"
-    return None
+        raise _FormulaError(f"it is used {len(uses)} times")
+    h, delta = uses[0].h.to(W.dtype), uses[0].delta
+    samples, elements = problem.forward.samples, problem.elements
+    if problem.curvature == "per_sample" and len(h) != samples:
+        raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
+    (g,) = gradients(problem.J, [delta], create_graph=True)
+    B, how = _curvature(problem, g, delta, W.dtype)
+    product = B.product(h @ random_like(W).T).to(h.dtype).T @ h
+    if problem.curvature == "per_sample":
+        S = _streamed.per_sample_score(B, h, elements)
+        return S, product, f"factorised, curvature by {how}"
+    alive = h.any(0)  # the rows and columns of a dead input are exactly zero
+    S = torch.zeros_like(W)
+    S[:, alive], share = _streamed.mean_loss_score(B, g, h[:, alive], elements)
+    how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
+    return S, product, how
 
 
-def _why_no_jacobian(problem, layer, uses, W):
-    """Tell why the Hessian is not sum_n G_n' S_n G_n; None if it is."""
+def _curvature(problem, g, delta, dtype):
+    """Choose how B is computed, and why; its rows must not interact."""
+    head, rows = problem.head, len(delta)
+    if some_groups_interact([g], [delta], rows) or head.samples_interact:
+        _refuse_interaction(problem.curvature, "its rows interact")
+    why_not = why_not_gauss_newton(head, delta, problem.elements)
+    if why_not is None:
+        how = f"C={head.count_outputs()} backward passes, the tail is piecewise linear"
+        return GaussNewton(head.jacobian(delta).to(dtype), head), how
+    if any_groups_interact([g], [delta], rows):
+        _refuse_interaction(problem.curvature, "its rows interact")
+    how = f"one double backward pass for each unit, because {why_not}"
+    return DoubleBackward(g, delta), how
+
+
+def _score_jacobian(problem, layer, uses, W):
+    """Score a layer from the Jacobian of the outputs by its weight; also H R."""
     samples, head = problem.forward.samples, problem.head
     deltas = [use.delta for use in uses]
-    if is_convolution(layer) and any(use.h.ndim != layer.weight.ndim for use in uses):
-        return "its input has no dimension of samples"
+    if is_convolution(layer) and any(use.h.ndim != W.ndim for use in uses):
+        raise _FormulaError("its input has no dimension of samples")
     if any(len(delta) % samples for delta in deltas):
-        return f"its rows are not in {samples} groups, one for each sample"
+        raise _FormulaError(
+            f"its rows are not in {samples} groups, one for each sample"
+        )
     C = head.count_outputs()
-    if 3 * samples * C * layer.weight.numel() > problem.elements:
-        return f"the Jacobian of C={C} outputs exceeds working_memory"
-    if groups_interact(problem.J, deltas, samples):
-        _allow_interaction(problem.curvature)
-        return "samples interact"
+    held = C * (3 * samples * W.numel() + sum(delta.numel() for delta in deltas))
+    if held > problem.elements:
+        raise _FormulaError(f"the Jacobian of C={C} outputs exceeds working_memory")
+    g = gradients(problem.J, deltas, create_graph=True)
+    if some_groups_interact(g, deltas, samples) or head.samples_interact:
+        _refuse_interaction(problem.curvature, "samples interact")
     if not outputs_follow_groups(head.ys, deltas, samples):
-        return "the outputs are not those of the samples"
+        raise _FormulaError("the outputs are not those of the samples")
     if not is_locally_linear(head.ys, head.v, W):
-        return "the outputs are not piecewise linear in it"
-    return None
+        raise _FormulaError("the outputs are not piecewise linear in it")
+    G = _jacobian.jacobian_by_weight(layer, uses, head, samples)
+    S = _jacobian.score(G, head.S.to(G), problem.curvature, problem.elements)
+    product = _jacobian.product(G, head, random_like(W))
+    return S.view_as(W), product, "Jacobian of the outputs"
 
 
-def _allow_interaction(curvature):
-    """Refuse samples that interact where their single curvatures are asked for."""
+def _refuse_interaction(curvature, reason):
+    """Leave interacting samples to a formula for them, or refuse their curvatures."""
     if curvature == "per_sample":
         raise ValueError(
             "curvature='per_sample' has no meaning here: samples interact in the "
             "network or in the loss, as in batch norm without running statistics. Use "
             "curvature='mean_loss'."
         )
-
-
-def _score_rows(problem, layer, uses, W):
-    """Score a linear layer from B and h; return also H R, and how B was computed."""
-    (use,) = uses
-    h, elements = use.h.to(W.dtype), problem.elements
-    B, g, how = curvature_by(
-        *(problem.J, problem.head, use.delta, h @ random_like(W).T, elements)
-    )
-    if problem.curvature == "per_sample":
-        S = _streamed.per_sample_score(B, h, elements)
-        return S, B.product().to(h.dtype).T @ h, f"factorised, curvature by {how}"
-    alive = h.any(0)  # the rows and columns of a dead input are exactly zero
-    S = torch.zeros_like(W)
-    S[:, alive], share = _streamed.mean_loss_score(B, g, h[:, alive], elements)
-    how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
-    return S, B.product().to(h.dtype).T @ h, how
-
-
-def _score_jacobian(problem, layer, uses, W):
-    """Score a layer from the Jacobian of the outputs by its weight; also H R."""
-    G = _jacobian.jacobian_by_weight(layer, uses, problem.head, problem.forward.samples)
-    S_n = problem.head.S.to(G)
-    S = _jacobian.score(G, S_n, problem.curvature, problem.elements)
-    product = _jacobian.product(G, S_n, random_like(W))
-    return S.view_as(W), product, "Jacobian of the outputs"
+    raise _FormulaError(reason)

@@ -11,15 +11,16 @@ from torch.utils._pytree import tree_map
 
 from sklearn_hessreg._hessian._structure import (
     agrees,
+    any_groups_interact,
     gradients,
-    groups_interact,
+    hessian_product,
     random_like,
 )
 
 
 def mean_loss_score(J, W):
     """Add up |d2J / dW dW_kl| over k and l."""
-    return _absolute_row_sums(J, W, W.shape)[0]
+    return _absolute_row_sums(J, W, W.shape)
 
 
 def per_sample_score(module, loss, J, forward, key):
@@ -37,15 +38,16 @@ def per_sample_score(module, loss, J, forward, key):
             f"sample, under torch.vmap, which failed: {error} Use "
             "curvature='mean_loss'."
         ) from error
-    interact = groups_interact(apart, [copies], samples)
-    if not interact:
-        total, product = _absolute_row_sums(apart, copies, W.shape)
-    if interact or not agrees(J, W, product):
+    g = gradients(apart, [copies], create_graph=True)
+    R = random_like(W).repeat(samples, *[1] * W.ndim)
+    product = hessian_product(apart, copies, R).view(samples, *W.shape).sum(0)
+    if any_groups_interact(g, [copies], samples) or not agrees(J, W, product):
         raise ValueError(
             f"curvature='per_sample' has no meaning for {key}: samples interact in the "
-            "network or in the loss. Use curvature='mean_loss'."
+            "network or in the loss, which curve differently if they are called one by "
+            "one. Use curvature='mean_loss'."
         )
-    return total
+    return _absolute_row_sums(apart, copies, W.shape)
 
 
 def _call_one_by_one(module, key, copies, forward):
@@ -64,16 +66,14 @@ def _call_one_by_one(module, key, copies, forward):
 
 
 def _absolute_row_sums(J, W, shape):
-    """Sum |d2J / dW dW_kl| for each of the `shape` weights; return also H R, flat.
+    """Sum |d2J / dW dW_kl| over k and l, for each of the `shape` weights.
 
     Where W holds several copies of the weights all of them are moved together.
     """
-    (G,) = gradients(J, [W], create_graph=True)
-    G = G.reshape(-1, shape.numel())
-    R = random_like(torch.empty(shape, dtype=W.dtype, device=W.device))
-    total, product = [], []
-    for i in range(shape.numel()):
-        (row,) = gradients(G[:, i].sum(), [W])
-        total.append(row.abs().sum())
-        product.append((row * R).sum())
-    return torch.stack(total).view(shape), torch.stack(product)
+    (g,) = gradients(J, [W], create_graph=True)
+    g = g.reshape(-1, shape.numel())
+    total = W.new_empty(shape.numel())
+    for i in range(len(total)):
+        (row,) = gradients(g[:, i].sum(), [W])
+        total[i] = row.abs().sum()
+    return total.view(shape)

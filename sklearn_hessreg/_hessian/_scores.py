@@ -3,6 +3,7 @@
 from numbers import Real
 
 import torch
+from torch.utils._pytree import tree_map
 
 from sklearn_hessreg._hessian._layers import (
     check_executed,
@@ -204,9 +205,15 @@ def _evaluate(module, loss, inputs, targets, names, candidates):
     """Run the network on the samples; return the trace and the checked loss J."""
     forward = trace(module, inputs, names, weight_layers(module))
     check_executed(names, list(forward.calls), candidates)
-    J = loss(forward.outputs, targets)
+    # cloned, because the loss may change its arguments in place
+    J = loss(tree_map(_clone, forward.outputs), targets)
     _check_scalar(J)
     return forward, J
+
+
+def _clone(y):
+    """Copy a tensor in its graph; leave anything else as it is."""
+    return y.clone() if isinstance(y, torch.Tensor) else y
 
 
 def _check_option(name, value, allowed):

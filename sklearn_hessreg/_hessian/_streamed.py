@@ -2,7 +2,8 @@
 
 Units and inputs are taken in the order of their activity, the least active first, and
 each product runs over the rows in which its unit and its input are both active: the
-work of a tile is set by the less active one.
+work of a tile is set by the less active one. Tiles that are active in most rows are
+plain products.
 """
 
 import torch
@@ -15,7 +16,7 @@ _DENSE = 0.5
 
 
 def count_operations(n_samples, out_features, in_features):
-    """Bound the floating-point operations of a streamed score of one layer."""
+    """Count the operations of a streamed score of one layer without any zeros."""
     pairs_of_units = out_features * (out_features + 1) // 2
     pairs_of_inputs = in_features * (in_features + 1) // 2
     return 2 * n_samples * pairs_of_units * pairs_of_inputs
@@ -29,9 +30,9 @@ def per_sample_score(B, h, elements):
 def mean_loss_score(B, g, h, elements):
     """Add up |sum_n B_n[i,k] h_nj h_nl| over k and l; return it and the share streamed.
 
-    Rows of B come in blocks of at most `elements` numbers. A pair of units (i, k) whose
-    terms all have one sign is factorised; of the others those with k not before i are
-    streamed, and each sum counts for both orders of the pair.
+    Every pair (i, k) of units is decided on once, from the row of the one that is first
+    in the order: factorised if all its terms have one sign, and otherwise streamed.
+    Either way it counts for both units.
     """
     rows, out = g.shape
     order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
@@ -39,15 +40,15 @@ def mean_loss_score(B, g, h, elements):
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
     streamed, step = 0, max(1, elements // (8 * rows * out))
     for start in range(0, out, step):
-        units = order[start : start + step]
-        block = B.blocks(units)[:, :, order].to(h.dtype)
-        coherent = ((block >= 0).all(1) | (block <= 0).all(1)) & one_signed
-        r[units] = (block.abs() * coherent[:, None]).sum(2)
-        todo = ~coherent
-        todo &= torch.arange(start, start + len(units), device=h.device)[:, None] <= (
-            torch.arange(out, device=h.device)
-        )
-        streamed += _stream_block(S, block, todo, order, start, h, elements)
+        units, others = order[start : start + step], order[start:]
+        block = B.blocks(units, others).to(h.dtype)
+        pairs = torch.ones_like(block[:, 0], dtype=torch.bool).triu()
+        coherent = ((block >= 0).all(1) | (block <= 0).all(1)) & one_signed & pairs
+        terms = block.abs() * coherent[:, None]
+        r[units] += terms.sum(2)
+        terms.diagonal(0, 0, 2).zero_()  # the pair (i, i) counts once
+        r[others] += terms.sum(0).T
+        streamed += _stream_block(S, block, pairs & ~coherent, others, h, elements)
     S += r @ _factor(h)
     return S, streamed / (out * (out + 1) / 2)
 
@@ -60,13 +61,14 @@ def _factor(h):
 def _tile_elements(h, elements):
     """Limit a tile to a processor's cache, or elsewhere to a part of the memory."""
     on_cpu = h.device.type == "cpu"
-    return min(CACHE_ELEMENTS, elements // 4) if on_cpu else elements // 4
+    return min(CACHE_ELEMENTS, elements // 16) if on_cpu else elements // 16
 
 
-def _stream_block(S, block, todo, order, start, h, elements):
+def _stream_block(S, block, todo, units, h, elements):
     """Add the pairs marked in `todo` to S; return how many there were.
 
-    All sizes are known before the loop, so that it never waits for the device.
+    block[i, n, k] belongs to the pair of units[i] and units[k]. All sizes are known
+    before the loop over i, so that it never waits for the device.
     """
     active = (block != 0).any(2)
     shared = active.float() @ (h != 0).float()  # rows with unit and input active
@@ -74,9 +76,9 @@ def _stream_block(S, block, todo, order, start, h, elements):
     row_order = active.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     unit_order = todo.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     n_rows, n_units = active.sum(1).tolist(), todo.sum(1).tolist()
-    diagonal, counts = todo[:, start:].diagonal().tolist(), shared.long().tolist()
+    diagonal, counts = todo.diagonal().tolist(), shared.long().tolist()
     for i, count in enumerate(counts):
-        dead = sum(c == 0 for c in count)
+        dead = count.count(0)
         if not n_units[i] or dead == len(count):
             continue
         rows, ks = row_order[i, : n_rows[i]], unit_order[i, : n_units[i]]
@@ -85,9 +87,9 @@ def _stream_block(S, block, todo, order, start, h, elements):
         hi = h.index_select(0, rows).index_select(1, js)
         R = h.new_zeros(len(ks), h.shape[1])
         R[:, js] = _stream_unit(b, hi, count[dead:], _tile_elements(h, elements))
-        S.index_add_(0, order[start + i : start + i + 1], R.sum(0, keepdim=True))
+        S.index_add_(0, units[i : i + 1], R.sum(0, keepdim=True))
         later = 1 if diagonal[i] else 0  # the pair (i, i) counts once
-        S.index_add_(0, order[ks[later:]], R[later:])
+        S.index_add_(0, units[ks[later:]], R[later:])
     return sum(n_units)
 
 

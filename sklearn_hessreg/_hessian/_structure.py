@@ -22,25 +22,33 @@ def random_like(x, seed=0):
     return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
 
 
-def groups_interact(J, xs, count):
-    """Tell whether second derivatives of J couple the `count` groups of rows of xs.
+def some_groups_interact(g, xs, count):
+    """Tell whether the derivatives by xs of its gradient g couple groups of its rows.
 
-    A random half of the groups is displaced; the gradient of the others must not move.
+    A random half of the `count` groups is displaced; the gradient of the others must
+    not move. A network or a loss that mixes its samples fails at once, one that mixes
+    few of them may pass.
     """
-    half = _random_half(count, xs[0].device)
-    G = gradients(J, xs, create_graph=True)
-    product = 0
-    for seed, (g, x) in enumerate(zip(G, xs, strict=True)):
-        u = random_like(x, seed).view(count, -1) * half[:, None]
-        product = product + (g * u.view_as(g)).sum()
-    return _any_moved(gradients(product, xs), ~half)
+    return _displaced_reach_others(g, xs, random_half(count))
+
+
+def any_groups_interact(g, xs, count):
+    """Tell the same for certain: for each bit, displace the groups that have it set.
+
+    Any two of the groups differ in the bits of their numbers.
+    """
+    numbers = torch.arange(count)
+    return any(
+        _displaced_reach_others(g, xs, (numbers >> bit) % 2 == 1)
+        for bit in range((count - 1).bit_length())
+    )
 
 
 def outputs_follow_groups(outputs, xs, count):
     """Tell whether row n of every output depends on group n of the rows of xs alone."""
     if not outputs or any(y.ndim == 0 or len(y) != count for y in outputs):
         return False
-    half = _random_half(count, xs[0].device)
+    half = random_half(count).to(xs[0].device)
     total = sum(
         (y * random_like(y, seed))[half].sum() for seed, y in enumerate(outputs)
     )
@@ -54,9 +62,9 @@ def is_locally_linear(outputs, v, x):
     """
     products = [(y * g).reshape(len(y), -1) for y, g in zip(outputs, v, strict=True)]
     total = sum((p * random_like(p[:, :1]).abs()).sum() for p in products)
-    (G,) = gradients(total, [x], create_graph=True)
-    (moved,) = gradients((G * random_like(x)).sum(), [x])
-    return not bool(moved.any())
+    (g,) = gradients(total, [x], create_graph=True)
+    moved = gradients((g * random_like(x)).sum(), [x])
+    return not _any_moved(moved, torch.tensor([True], device=x.device))
 
 
 def hessian_product(J, W, R):
@@ -81,12 +89,21 @@ def agrees(J, W, product):
     return not difference > 30 * noise
 
 
-def _random_half(count, device):
-    """Mark a random half of `count` groups, by a seed of their number."""
+def random_half(count):
+    """Mark a random half of `count` groups, always the same."""
     generator = torch.Generator().manual_seed(count)
     half = torch.zeros(count, dtype=torch.bool)
     half[torch.randperm(count, generator=generator)[: count // 2]] = True
-    return half.to(device)
+    return half
+
+
+def _displaced_reach_others(g, xs, groups):
+    """Displace the marked groups of the rows of xs; tell whether g of others moves."""
+    groups, product = groups.to(xs[0].device), 0
+    for seed, (gradient, x) in enumerate(zip(g, xs, strict=True)):
+        u = random_like(x, seed).view(len(groups), -1) * groups[:, None]
+        product = product + (gradient * u.view_as(gradient)).sum()
+    return _any_moved(gradients(product, xs), ~groups)
 
 
 def _any_moved(gs, groups):
