@@ -55,8 +55,8 @@ def row(name, case, method):
 if __name__ == "__main__":
     print(machine())
     print(
-        "x floor: time over the operations of the formula, zeros included, at the speed "
-        "of a 4096 x 4096 matrix product; x step: over a forward and backward pass."
+        "x floor: time over the operations of the formula, zeros included, at the "
+        "speed of a 4096 x 4096 product; x step: over a forward and backward pass."
     )
     for name in CASES:
         measure_case(name)

@@ -121,16 +121,21 @@ def _score_rows(problem, layer, uses, W):
 def _curvature(problem, g, delta, dtype):
     """Choose how B is computed, and why; its rows must not interact."""
     head, rows = problem.head, len(delta)
-    if some_groups_interact([g], [delta], rows) or head.samples_interact:
+    if some_groups_interact([g], [delta], rows):
         _refuse_interaction(problem.curvature, "its rows interact")
     why_not = why_not_gauss_newton(head, delta, problem.elements)
     if why_not is None:
+        # any two rows in the loss; those in the tail were tested with the outputs
+        interact = head.samples_interact
+        B = GaussNewton(head.jacobian(delta).to(dtype), head)
         how = f"C={head.count_outputs()} backward passes, the tail is piecewise linear"
-        return GaussNewton(head.jacobian(delta).to(dtype), head), how
-    if any_groups_interact([g], [delta], rows):
+    else:
+        interact = any_groups_interact([g], [delta], rows)
+        B = DoubleBackward(g, delta)
+        how = f"one double backward pass for each unit, because {why_not}"
+    if interact:
         _refuse_interaction(problem.curvature, "its rows interact")
-    how = f"one double backward pass for each unit, because {why_not}"
-    return DoubleBackward(g, delta), how
+    return B, how
 
 
 def _score_jacobian(problem, layer, uses, W):
