@@ -30,6 +30,6 @@ lint: .venv/ready ## Check style and formatting.
 		--constraint .constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench: .venv/bench-ready ## Print the tables of the benchmarks; about 20 minutes.
+bench: .venv/bench-ready ## Print the tables of docs/scores.md; a quarter of an hour.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py

@@ -23,7 +23,7 @@ def median_seconds(function, repeats=5, limit=10.0):
 
 
 def median_seconds_and_mib(function):
-    """Time a call, and measure the resident memory that the first one adds, in MiB."""
+    """Time a call, and measure in MiB what the first one adds in memory (on Linux)."""
     with open("/proc/self/clear_refs", "w") as switch:
         switch.write("5")  # the peak is now what is resident
     before, times = _peak_mib(), []

@@ -71,10 +71,12 @@ def hessian_scores(
         ``"per_sample"`` adds up the absolute Hessians of the samples' shares of J:
         also exact, another quantity, and for hidden layers far cheaper.
     working_memory : float, default=512
-        MiB that the temporaries of scoring may take, beside the forward pass with its
-        graph, one row of B (the rows of z times the units of the layer), one row of a
-        tile (``out * in`` numbers) and the scores themselves. Less memory never changes
-        a score beyond rounding; it costs time.
+        MiB for the curvature B, the Jacobian and the tiles. Beside it memory holds the
+        forward pass with its graph, a few copies of the layer's inputs, one row of B
+        (the rows of z times the units of the layer), one row of a tile (``out * in``
+        numbers) and the scores; row by row under ``"per_sample"`` also a copy of the
+        weights for each sample. Less memory never changes a score beyond rounding; it
+        costs time.
 
     Returns
     -------
@@ -106,22 +108,21 @@ def hessian_scores(
     1. *Rows.* A linear layer that is used once, where rows of z do not interact: the
        formulas above. Where the sign of :math:`B_n[i,k] h_{nj} h_{nl}` is the same for
        all n nothing cancels, and the first sum factorises like the second. All other
-       pairs (i, k) are streamed in tiles of matrix products over the rows in which unit
-       and input are active: at most ``n_samples * (out * in) ** 2 / 2`` operations. B
-       takes C backward passes behind a piecewise linear tail with C outputs, and one
-       double backward pass for each unit behind any other.
+       pairs (i, k) are streamed in tiles of matrix products, about
+       ``n_samples * (out * in) ** 2 / 2`` operations, fewer where units and inputs are
+       inactive: they are gathered. B takes C backward passes behind a piecewise linear
+       tail with C outputs, and one double backward pass for each unit behind any other.
     2. *Jacobian.* Convolutions, inputs of more than two dimensions and several uses,
        where the C outputs are piecewise linear in the weight: the Hessian is
        :math:`\sum_n G_n^\top S_n G_n` with the outputs' Jacobian G by the P weights and
        the loss's second derivative S by the outputs. It takes
        ``2 * n_samples * C * P ** 2`` operations, if ``3 * n_samples * C * P`` numbers
-       fit into ``working_memory``.
-    3. *Row by row.* Anything else: one second derivative for each of the P weights, in
-       chunks, about ``2 * P`` forward and backward passes. Interacting samples are
-       allowed here.
+       and the derivatives by the layer's results fit into ``working_memory``.
+    3. *Row by row.* Anything else: one second derivative for each of the P weights,
+       about ``2 * P`` forward and backward passes. Interacting samples are allowed.
 
-    Whether rows interact is seen by displacing a random half of them: coupling between
-    m separate pairs of rows is missed with probability :math:`2^{-m}`.
+    What a formula says the Hessian does to a random direction is compared with what it
+    does, by autograd; a formula that differs is not used.
 
     Examples
     --------
