@@ -166,6 +166,7 @@ def _optimizer(estimator):
     if estimator.solver == "sgd":
         return {
             "optimizer": torch.optim.SGD,
+            "optimizer__fused": True,
             "optimizer__momentum": estimator.momentum,
             # torch refuses nesterov without momentum, where it means nothing
             "optimizer__nesterov": estimator.nesterovs_momentum
@@ -175,6 +176,7 @@ def _optimizer(estimator):
         return {
             "optimizer": Adam,
             "optimizer__betas": (float(estimator.beta_1), float(estimator.beta_2)),
+            "optimizer__fused": True,
             "optimizer__eps": estimator.epsilon,
         }
     return {"optimizer": estimator.solver}

@@ -29,7 +29,8 @@ class MLP(nn.Module):
         """Map (n_samples, n_features) to logits of shape (n_samples, n_outputs)."""
         *hidden, output = self.layers
         for layer in hidden:
-            X = self.dropout(self.activation(layer(X)))
+            X = self.activation(layer(X))
+            X = self.dropout(X) if self.dropout.p else X
         return output(X)
 
 
