@@ -33,3 +33,4 @@ lint: .venv/ready ## Check style and formatting.
 bench: .venv/bench-ready ## Print the tables of docs/scores.md; a quarter of an hour.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
