@@ -13,7 +13,7 @@ from sklearn_hessreg._callback import HessianReinit
 from sklearn_hessreg._convergence import Convergence
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._module import MLP
-from sklearn_hessreg._net import Batches, MLPNet
+from sklearn_hessreg._net import PREDICTION_BATCH, Batches, MLPNet
 
 # The estimator's names of the method's hyperparameters, and HessianReinit's.
 METHOD_PARAMETERS = {
@@ -30,7 +30,6 @@ METHOD_PARAMETERS = {
     "hessian_samples": "samples",
     "optimizer_state": "optimizer_state",
 }
-PREDICTION_BATCH = 1024
 
 
 def check_parameters(estimator):

@@ -26,7 +26,7 @@ from sklearn_hessreg._build import (
 )
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
-from sklearn_hessreg._net import Samples, run
+from sklearn_hessreg._net import classify, log_softmax, run, softmax
 
 # What a fitted MLPClassifier has, under the same names.
 _SKLEARN_ATTRIBUTES = (
@@ -464,8 +464,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_samples,)
             The predicted labels.
         """
-        indices = self._logits(X).argmax(1).numpy()
-        return self.classes_[indices]
+        return self._predict(X, lambda logits: self.classes_[classify(logits).numpy()])
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -481,7 +480,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             Probabilities in the order of ``classes_``, in the dtype of the training
             data.
         """
-        return torch.softmax(self._logits(X), 1).numpy()
+        return self._predict(X, lambda logits: softmax(logits).numpy())
 
     def predict_log_proba(self, X):
         """Predict the logarithm of each class's probability.
@@ -499,7 +498,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         log_proba : ndarray of shape (n_samples, n_classes)
             Natural logarithms in the order of ``classes_``.
         """
-        return torch.log_softmax(self._logits(X), 1).numpy()
+        return self._predict(X, lambda logits: log_softmax(logits).numpy())
 
     def to_sklearn(self):
         """Convert to a fitted MLPClassifier, which predicts without torch.
@@ -654,16 +653,13 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         if self.validation_scores_:
             self.best_validation_score_ = convergence.best_validation_score_
 
-    def _logits(self, X):
-        """Run the net on validated data, batch by batch: one logit per class."""
+    def _predict(self, X, function):
+        """Run the net on validated data and a function on each batch's logits."""
         check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
-        logits = self.net_.forward(Samples(X))
-        if self.n_outputs_ == 1:  # the first of two classes has the logit 0
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
-        return logits
+        return self.net_.predict_by_batch(X, function)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

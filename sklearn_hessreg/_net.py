@@ -10,34 +10,39 @@ from scipy.sparse import issparse
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 from skorch.utils import to_tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
+
+PREDICTION_BATCH = 1024
 
 
 class Samples(Dataset):
     """Rows in memory, fetched many at a time as (X, (target, weight)).
 
-    `X` is a dense array or a CSR matrix, which is made dense batch by batch. `target`
-    and `weight` may be None where only predictions are wanted.
+    `X` is a dense array or a CSR matrix, which is made dense batch by batch. Without
+    `target` and `weight` there are `inputs` only.
     """
 
     def __init__(self, X, target=None, weight=None):
         # a view as a tensor, where torch takes it; else batches are copied one by one
         viewable = not issparse(X) and X.flags.writeable and min(X.strides) >= 0
         self.X = torch.from_numpy(X) if viewable else X
-        n_samples = X.shape[0]
-        self.target = torch.zeros(n_samples) if target is None else target
-        self.weight = torch.ones(n_samples) if weight is None else weight
+        self.target = target
+        self.weight = weight
 
     def __len__(self):
         return self.X.shape[0]
 
     def __getitem__(self, rows):
-        labels = (self.target[rows], self.weight[rows])
+        return self.inputs(rows), (self.target[rows], self.weight[rows])
+
+    def inputs(self, rows):
+        """Fetch rows of X alone."""
         if isinstance(self.X, torch.Tensor):
-            return self.X[rows].contiguous(), labels
+            return self.X[rows].contiguous()
         X = self.X[rows if isinstance(rows, slice) else np.asarray(rows)]
         X = X.toarray() if issparse(X) else np.require(X, requirements="CW")
-        return torch.from_numpy(X), labels
+        return torch.from_numpy(X)
 
 
 class Batches:
@@ -146,6 +151,23 @@ class MLPNet(NeuralNet):
             "instance with StandardScaler."
         )
 
+    def predict_by_batch(self, X, function):
+        """Apply a function to the logits of each batch of X, and join its arrays.
+
+        skorch's own way would cost a single row half as much again.
+        """
+        samples = Samples(X)
+        self._set_training(False)
+        with torch.inference_mode():
+            for start in range(0, len(samples), PREDICTION_BATCH):
+                rows = slice(start, start + PREDICTION_BATCH)
+                logits = self.module_(samples.inputs(rows).to(self.device))
+                part = function(logits.cpu())
+                if start == 0:
+                    joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
+                joined[rows] = part
+        return joined
+
     def continue_from(self, net, keep_optimizer):
         """Take over copies of another net's weights, history and callback states."""
         self.module_.load_state_dict(net.module_.state_dict())
@@ -166,6 +188,21 @@ def classify(logits):
     if logits.shape[1] == 1:
         return (logits[:, 0] > 0).long()
     return logits.argmax(1)
+
+
+def softmax(logits):
+    """Turn logits into probabilities; one column is that of the second class."""
+    if logits.shape[1] == 1:
+        return torch.cat([-logits, logits], 1).sigmoid_()
+    # along the columns of few classes torch's softmax takes 5 to 8 times as long
+    return logits.t().contiguous().softmax(0).t()
+
+
+def log_softmax(logits):
+    """Turn logits into logarithms of probabilities, from the logits themselves."""
+    if logits.shape[1] == 1:
+        return F.logsigmoid(torch.cat([-logits, logits], 1))
+    return logits.log_softmax(1)
 
 
 def run(net, train, valid, batch_size, epochs):

@@ -115,6 +115,27 @@ def test_integers_become_float64():
     assert make().fit((10 * X).astype(int), Y).coefs_[0].dtype == np.float64
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_predictions_run_in_batches_and_join_to_those_of_single_rows(
+    container, n_classes
+):
+    clf = make(max_iter=1).fit(X, Y % n_classes)
+    many = np.random.RandomState(0).normal(size=(3000, 4))
+    sizes = []
+    count = clf.net_.module_.register_forward_pre_hook(
+        lambda module, inputs: sizes.append(len(inputs[0]))
+    )
+    joined = clf.predict_proba(container(many))
+    labels = clf.predict(container(many))
+    count.remove()
+    assert max(sizes) <= 1024
+    np.testing.assert_array_equal(labels, joined.argmax(1))
+    for row in (0, 1023, 1024, 2999):
+        single = clf.predict_proba(container(many)[row : row + 1])
+        np.testing.assert_allclose(single[0], joined[row], rtol=1e-12)
+
+
 @pytest.mark.parametrize("order", ["F", "reversed", "readonly"])
 def test_memory_layout_does_not_matter(order):
     data = {"F": np.asfortranarray(X), "reversed": X[::-1].copy()[::-1]}
