@@ -138,7 +138,6 @@ def build_net(estimator, dtype, device, seed, random_state):
         module__dropout=estimator.dropout,
         module__dtype=torch.from_numpy(np.empty(0, dtype)).dtype,
         criterion=criterion,
-        criterion__reduction="none",
         alpha=estimator.alpha,
         lr=estimator.learning_rate_init,
         **_optimizer(estimator),
@@ -149,6 +148,7 @@ def build_net(estimator, dtype, device, seed, random_state):
         iterator_valid__batch_size=PREDICTION_BATCH,
         train_split=None,
         callbacks=_callbacks(estimator, seed),
+        **_print_log(estimator),
         verbose=int(estimator.verbose),
         device=str(device),
     ).initialize()
@@ -162,23 +162,33 @@ def _hidden_units(estimator):
 
 def _optimizer(estimator):
     """Translate the solver's hyperparameters to skorch's."""
+    if not isinstance(estimator.solver, str):
+        return {"optimizer": estimator.solver}
+    shared = {
+        "optimizer__fused": True,
+        "optimizer__param_groups": [("*.weight", {})],
+        "decay_in_optimizer": True,
+    }
     if estimator.solver == "sgd":
         return {
             "optimizer": torch.optim.SGD,
-            "optimizer__fused": True,
             "optimizer__momentum": estimator.momentum,
             # torch refuses nesterov without momentum, where it means nothing
             "optimizer__nesterov": estimator.nesterovs_momentum
             and estimator.momentum > 0,
+            **shared,
         }
-    if estimator.solver == "adam":
-        return {
-            "optimizer": Adam,
-            "optimizer__betas": (float(estimator.beta_1), float(estimator.beta_2)),
-            "optimizer__fused": True,
-            "optimizer__eps": estimator.epsilon,
-        }
-    return {"optimizer": estimator.solver}
+    return {
+        "optimizer": Adam,
+        "optimizer__betas": (float(estimator.beta_1), float(estimator.beta_2)),
+        "optimizer__eps": estimator.epsilon,
+        **shared,
+    }
+
+
+def _print_log(estimator):
+    """Leave out skorch's log where it would lay out a table for nobody."""
+    return {} if estimator.verbose else {"callbacks__print_log": None}
 
 
 def _callbacks(estimator, seed):

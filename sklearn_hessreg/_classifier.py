@@ -36,6 +36,8 @@ _SKLEARN_ATTRIBUTES = (
     *("validation_scores_", "best_validation_score_"),
 )
 
+_NUMPY_DTYPES = {torch.float32: np.dtype("f4"), torch.float64: np.dtype("f8")}
+
 
 class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
     r"""Multi-layer perceptron classifier regularised by exact Hessians.
@@ -601,7 +603,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _dtype(self):
         """Look up the numpy dtype of the fitted weights."""
-        return self.net_.module_.layers[-1].bias.detach().cpu().numpy().dtype
+        return _NUMPY_DTYPES[self.net_.module__dtype]
 
     def _train(self, X, y, weight, valid, continuing, incremental=False):
         """Train a net and, when all went well, publish it with its results."""
@@ -660,6 +662,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
         return self.net_.predict_by_batch(X, function)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 ACTIVATIONS = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+    "identity": torch.positive,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
 }
 
 
@@ -22,7 +22,7 @@ class MLP(nn.Module):
             nn.Linear(fan_in, fan_out, dtype=dtype)
             for fan_in, fan_out in pairwise(layer_units)
         )
-        self.activation = ACTIVATIONS[activation]()
+        self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, X):

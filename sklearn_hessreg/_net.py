@@ -8,19 +8,21 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from skorch.utils import to_tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 PREDICTION_BATCH = 1024
+GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
+_SIGNS = torch.tensor([-1.0, 1.0])  # of a single logit, for the first and second class
 
 
 class Samples(Dataset):
     """Rows in memory, fetched many at a time as (X, (target, weight)).
 
-    `X` is a dense array or a CSR matrix, which is made dense batch by batch. Without
-    `target` and `weight` there are `inputs` only.
+    `X` is a dense array or a CSR matrix, which is made dense batch by batch. A `weight`
+    of None counts every row once. Without `target` there are `inputs` only.
     """
 
     def __init__(self, X, target=None, weight=None):
@@ -34,15 +36,23 @@ class Samples(Dataset):
         return self.X.shape[0]
 
     def __getitem__(self, rows):
-        return self.inputs(rows), (self.target[rows], self.weight[rows])
+        weight = None if self.weight is None else _take(self.weight, rows)
+        return self.inputs(rows), (_take(self.target, rows), weight)
 
     def inputs(self, rows):
         """Fetch rows of X alone."""
         if isinstance(self.X, torch.Tensor):
-            return self.X[rows].contiguous()
+            return _take(self.X, rows).contiguous()
         X = self.X[rows if isinstance(rows, slice) else np.asarray(rows)]
         X = X.toarray() if issparse(X) else np.require(X, requirements="CW")
         return torch.from_numpy(X)
+
+
+def _take(tensor, rows):
+    """Fetch rows by a slice, a list or a tensor of numbers."""
+    if isinstance(rows, slice):
+        return tensor[rows]
+    return tensor.index_select(0, torch.as_tensor(rows))  # twice as fast as indexing
 
 
 class Batches:
@@ -56,48 +66,101 @@ class Batches:
         self.order = np.arange(len(dataset))
 
     def __iter__(self):
-        n_samples = len(self.dataset)
-        if self.shuffle:  # permutes the last permutation, as MLPClassifier does
-            self.order = self.order[self.random_state.permutation(n_samples)]
+        if not self.shuffle:
+            for rows in self._slices(len(self.dataset), self.batch_size):
+                yield self.dataset[rows]
+            return
+        # permutes the last permutation, as MLPClassifier does
+        self.order = self.order[self.random_state.permutation(len(self.order))]
         order = torch.from_numpy(self.order)
-        for start in range(0, n_samples, self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            yield self.dataset[order[rows] if self.shuffle else rows]
+        # rows are gathered for many batches at once, which are then views
+        batches = max(1, GATHERED // (self.batch_size * self.dataset.X.shape[1]))
+        for some in self._slices(len(order), batches * self.batch_size):
+            X, (target, weight) = self.dataset[order[some]]
+            for rows in self._slices(len(X), self.batch_size):
+                part = None if weight is None else weight[rows]
+                yield X[rows], (target[rows], part)
+
+    @staticmethod
+    def _slices(n_samples, size):
+        """Cut 0..n_samples into slices of a size."""
+        return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
 class MLPNet(NeuralNet):
     """NeuralNet on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
 
-    The criterion returns one loss per sample. `stop_training_` ends the training
+    With `decay_in_optimizer` the first group of the optimizer's parameters holds the
+    weights, and its weight decay is the penalty. `stop_training_` ends the training
     before the next epoch, when every callback has seen the last one.
     """
 
-    def __init__(self, *args, alpha=0.0, **kwargs):
+    def __init__(self, *args, alpha=0.0, decay_in_optimizer=False, **kwargs):
         super().__init__(*args, **kwargs)
         self.alpha = alpha
+        self.decay_in_optimizer = decay_in_optimizer
+
+    def initialize_callbacks(self):
+        """Note whom each hook concerns: those of Callback itself do nothing."""
+        super().initialize_callbacks()
+        self.listeners_ = {
+            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
+            for hook in dir(Callback)
+            if hook.startswith("on_")
+        }
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of the net, and of the callbacks that have one."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        for callback in self.listeners_[method_name]:
+            getattr(callback, method_name)(self, **cb_kwargs)
+
+    def infer(self, x, **fit_params):
+        """Run the module on a batch."""
+        return self.module_(x.to(self.device))
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Average the losses by weight."""
-        target, weight = to_tensor(y_true, device=self.device)
-        return self.criterion_(y_pred, target).flatten() @ weight / weight.sum()
+        target, weight = self._to_device(y_true)
+        reduction = "mean" if weight is None else "none"
+        if self.criterion_.reduction != reduction:
+            self.criterion_.reduction = reduction
+        loss = self.criterion_(y_pred, target)
+        return loss if weight is None else loss.flatten() @ (weight / weight.sum())
+
+    def _to_device(self, y):
+        """Move target and weight, if there is one, to the net's device."""
+        return [part if part is None else part.to(self.device) for part in y]
 
     def train_step_single(self, batch, **fit_params):
         """Add MLPClassifier's penalty, alpha |W|^2 / (2 * weight of the batch).
 
-        To the gradients and the loss: in autograd's graph it would cost a third of a
-        small net's step.
+        Its gradient goes in by the optimizer's weight decay or into W.grad, its value
+        into the loss: in autograd's graph it would cost a third of a small net's step.
         """
-        step = super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        X, (_, weight) = batch
+        y_pred = self.infer(X)
+        loss = self.get_loss(y_pred, batch[1], training=True)
+        loss.backward()
+        decay = self.alpha / (len(X) if weight is None else weight.sum().item())
+        if self.decay_in_optimizer:
+            self.optimizer_.param_groups[0]["weight_decay"] = decay
         if self.alpha:
-            with torch.no_grad():
-                decay = self.alpha / batch[1][1].sum().item()
-                squares = 0.0
-                for layer in self.module_.layers:
-                    W = layer.weight
-                    W.grad.add_(W, alpha=decay)
-                    squares = squares + torch.linalg.vector_norm(W).square()
-                step["loss"] = step["loss"].detach() + decay / 2 * squares
-        return step
+            squares = 0.0
+            for W, w in self.penalised_:
+                if not self.decay_in_optimizer:
+                    W.grad.add_(w.view_as(W), alpha=decay)
+                squares += torch.dot(w, w).item()
+            loss.detach_().add_(decay / 2 * squares)
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _zero_grad_optimizer(self, set_to_none=None):
+        """Drop the gradients; torch's zero_grad takes as long as a layer."""
+        for group in self.optimizer_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def _set_training(self, training=True):
         """Switch the module's mode where it is another one, not in every batch."""
@@ -107,15 +170,23 @@ class MLPNet(NeuralNet):
     def validation_step(self, batch, **fit_params):
         """Record the weight of the samples and of the rightly classified ones."""
         step = super().validation_step(batch, **fit_params)
-        target, weight = to_tensor(batch[1], device=self.device)
+        target, weight = self._to_device(batch[1])
         right = classify(step["y_pred"]) == target.flatten()
+        if weight is None:
+            weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
         self.history.record_batch("valid_weight", weight.sum().item())
         self.history.record_batch("valid_right", weight[right].sum().item())
         return step
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start with the right to train."""
+        """Start with the right to train, and views of the weights outside autograd."""
         self.stop_training_ = False
+        weights = [layer.weight for layer in self.module_.layers]
+        self.penalised_ = [(W, W.detach().view(-1)) for W in weights]
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Drop the views, which a copy of the net would hold apart from its weights."""
+        self.penalised_ = []
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
@@ -163,6 +234,8 @@ class MLPNet(NeuralNet):
                 rows = slice(start, start + PREDICTION_BATCH)
                 logits = self.module_(samples.inputs(rows).to(self.device))
                 part = function(logits.cpu())
+                if len(samples) <= PREDICTION_BATCH:
+                    return part
                 if start == 0:
                     joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
                 joined[rows] = part
@@ -183,6 +256,12 @@ class MLPNet(NeuralNet):
                 vars(callback).update({k: copy(v) for k, v in state if k.endswith("_")})
 
 
+def _overrides(callback, hook):
+    """Tell whether a callback has a hook of its own, not that of Callback."""
+    own = getattr(callback, hook)
+    return getattr(own, "__func__", None) is not getattr(Callback, hook)
+
+
 def classify(logits):
     """Turn logits into class indices: sign of one column, largest of several."""
     if logits.shape[1] == 1:
@@ -193,7 +272,7 @@ def classify(logits):
 def softmax(logits):
     """Turn logits into probabilities; one column is that of the second class."""
     if logits.shape[1] == 1:
-        return torch.cat([-logits, logits], 1).sigmoid_()
+        return (logits * _SIGNS).sigmoid_()
     # along the columns of few classes torch's softmax takes 5 to 8 times as long
     return logits.t().contiguous().softmax(0).t()
 
@@ -201,7 +280,7 @@ def softmax(logits):
 def log_softmax(logits):
     """Turn logits into logarithms of probabilities, from the logits themselves."""
     if logits.shape[1] == 1:
-        return F.logsigmoid(torch.cat([-logits, logits], 1))
+        return F.logsigmoid(logits * _SIGNS)
     return logits.log_softmax(1)
 
 
@@ -237,8 +316,8 @@ def run(net, train, valid, batch_size, epochs):
 
 def _to_samples(X, y, weight, n_outputs):
     """Wrap arrays as Samples with the target that the criterion expects."""
-    weight = torch.from_numpy(weight)
     target = torch.from_numpy(y)
-    return Samples(
-        X, target.to(weight.dtype)[:, None] if n_outputs == 1 else target, weight
-    )
+    if n_outputs == 1:
+        target = target.to(torch.from_numpy(weight).dtype)[:, None]
+    unweighted = (weight == 1).all()
+    return Samples(X, target, None if unweighted else torch.from_numpy(weight))

@@ -293,6 +293,27 @@ def test_solver_may_be_a_torch_optimizer(solver):
     assert clf.to_sklearn().predict(X).shape == (150,)
 
 
+def test_hooks_of_the_optimizers_step_are_refused_with_the_way_out():
+    optimizer = make(max_iter=1).fit(X, Y).net_.optimizer_
+    for register in (
+        optimizer.register_step_pre_hook,
+        optimizer.register_step_post_hook,
+    ):
+        with pytest.raises(RuntimeError, match=r"solver=torch\.optim\.Adam"):
+            register(lambda *args: None)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("gathered", [1, 20 * 4, 25 * 4 * 2, 10**6])
+def test_shuffled_batches_do_not_depend_on_how_many_are_gathered(
+    container, gathered, monkeypatch
+):
+    monkeypatch.setattr("sklearn_hessreg._net.GATHERED", gathered)
+    one = make().fit(container(X), Y)
+    monkeypatch.undo()
+    assert np.array_equal(parameters(one), parameters(make().fit(X, Y)))
+
+
 def test_dropout_acts_in_training_only():
     clf = make(dropout=0.5).fit(X, Y)
     assert np.array_equal(clf.predict_proba(X), clf.predict_proba(X))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
@@ -121,6 +122,25 @@ def test_partial_fit_takes_the_same_steps():
         for clf in (theirs, ours):
             clf.partial_fit(X[rows], Y[:500][rows], classes=np.arange(10))
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+
+
+def test_alpha_may_change_between_calls():
+    theirs = MLPClassifier(alpha=10.0, random_state=0)
+    ours = HessianRegularizedMLPClassifier(k=0, alpha=10.0, random_state=0)
+    for alpha in (10.0, 0.0, 1.0):
+        for clf in (theirs, ours):
+            clf.set_params(alpha=alpha).partial_fit(X, Y[:500], classes=np.arange(10))
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+
+
+def test_a_torch_optimizer_gets_the_same_penalty_as_a_named_solver():
+    options = {"k": 0, "alpha": 10.0, "max_iter": 3, "random_state": 0}
+    named = HessianRegularizedMLPClassifier(solver="sgd", momentum=0.0, **options)
+    given = HessianRegularizedMLPClassifier(solver=torch.optim.SGD, **options)
+    named.fit(X, Y[:500])
+    given.fit(X, Y[:500])
+    np.testing.assert_allclose(parameters(given), parameters(named), atol=1e-13)
+    np.testing.assert_allclose(given.loss_curve_, named.loss_curve_, rtol=1e-13)
 
 
 def test_warm_start_takes_the_same_steps():

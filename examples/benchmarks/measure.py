@@ -22,6 +22,15 @@ def median_seconds(function, repeats=5, limit=10.0):
     return statistics.median(_seconds(function) for _ in range(repeats))
 
 
+def medians_in_turn(functions, repeats):
+    """Time functions that take turns, and take the median seconds of each."""
+    times = [[] for _ in functions]
+    for _ in range(repeats):
+        for function, found in zip(functions, times, strict=True):
+            found.append(_seconds(function))
+    return [statistics.median(found) for found in times]
+
+
 def median_seconds_and_mib(function):
     """Time a call, and measure in MiB what the first one adds in memory (on Linux)."""
     with open("/proc/self/clear_refs", "w") as switch:

@@ -1,67 +1,75 @@
-"""Seconds an epoch of a small network: ours, bare torch, MLPClassifier, skorch.
+"""Time of training: ours, bare torch, MLPClassifier, skorch; and of the method in it.
 
-``make bench`` runs it, on one thread. The ways take turns; each figure is the median of
-five fits, in milliseconds an epoch.
+``make bench`` runs it. The ways take turns; each figure is the median of the fits, in
+milliseconds an epoch. The small networks run on one thread, the paper's on all.
 """
 
 import statistics
-import time
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
-from measure import machine, print_table
+from measure import machine, medians_in_turn, print_table
+from mnist import load_mnist
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
-from skorch import NeuralNetBinaryClassifier
+from skorch import NeuralNet
 from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
-SIZES = (  # rows, rows of a batch, epochs
+SMALL = (  # rows, rows of a batch, epochs
     (20000, 200, 4),
     (2000, 32, 8),
     (500, 200, 40),
 )
-PARAMS = {
-    "hidden_layer_sizes": (100,),
-    "tol": 0,
-    "n_iter_no_change": 1000,
-    "random_state": 0,
-}
+PAPER = (1000, 1000, 500, 200)
 
 
-def make_net(dtype):
-    """Make the network of 20 features, 100 hidden units and one output."""
-    net = nn.Sequential(nn.Linear(20, 100), nn.ReLU(), nn.Linear(100, 1))
-    return net.to(dtype)
+def make_net(inputs, hidden, outputs, dtype):
+    """Make a ReLU network that returns logits."""
+    sizes = (inputs, *hidden)
+    layers = []
+    for fan_in, fan_out in zip(sizes, hidden, strict=False):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs)).to(dtype)
 
 
-def bare_torch(X, y, batch_size, epochs):
+def task(X, y, hidden):
+    """Return the network, the targets in torch's form and the loss for y."""
+    classes = len(np.unique(y))
+    dtype = torch.from_numpy(X).dtype
+    net = make_net(X.shape[1], hidden, 1 if classes == 2 else classes, dtype)
+    if classes == 2:
+        target = torch.from_numpy(y.astype(X.dtype))[:, None]
+        return net, target, F.binary_cross_entropy_with_logits
+    return net, torch.from_numpy(y.astype("int64")), F.cross_entropy
+
+
+def bare_torch(X, y, hidden, batch_size, epochs):
     """Train in a plain loop with the fused Adam, reading every loss."""
-    X, y = torch.from_numpy(X), torch.from_numpy(y.astype(X.dtype))[:, None]
-    net = make_net(X.dtype)
+    net, target, loss_function = task(X, y, hidden)
+    X = torch.from_numpy(X)
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     for _ in range(epochs):
         for rows in torch.randperm(len(X)).split(batch_size):
             optimizer.zero_grad()
-            loss = F.binary_cross_entropy_with_logits(net(X[rows]), y[rows])
+            loss = loss_function(net(X[rows]), target[rows])
             loss.backward()
             optimizer.step()
             loss.item()
 
 
-def mlp_classifier(X, y, batch_size, epochs):
-    """Train scikit-learn's MLPClassifier."""
-    MLPClassifier(batch_size=batch_size, max_iter=epochs, **PARAMS).fit(X, y)
-
-
-def skorch_defaults(X, y, batch_size, epochs):
+def skorch_defaults(X, y, hidden, batch_size, epochs):
     """Train a skorch net as its documentation does."""
-    NeuralNetBinaryClassifier(
-        make_net(torch.from_numpy(X).dtype),
+    net, target, _ = task(X, y, hidden)
+    binary = target.ndim == 2
+    NeuralNet(
+        net,
+        nn.BCEWithLogitsLoss if binary else nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=1e-3,
         max_epochs=epochs,
@@ -69,51 +77,107 @@ def skorch_defaults(X, y, batch_size, epochs):
         iterator_train__shuffle=True,
         train_split=None,
         verbose=0,
-    ).fit(X, y.astype(X.dtype))
+    ).fit(X, target.numpy())
 
 
-def ours(X, y, batch_size, epochs, k=0):
-    """Train the estimator."""
-    HessianRegularizedMLPClassifier(
-        k=k, batch_size=batch_size, max_iter=epochs, **PARAMS
-    ).fit(X, y)
+def train(estimator, X, y, hidden, batch_size, epochs, **options):
+    """Train an estimator for a number of epochs, whatever the loss does."""
+    clf = estimator(
+        hidden,
+        batch_size=batch_size,
+        max_iter=epochs,
+        tol=0,
+        n_iter_no_change=1000,
+        random_state=0,
+        **options,
+    )
+    return clf.fit(X, y)
 
 
-def ours_with_the_method(X, y, batch_size, epochs):
-    """Train the estimator with the method."""
-    ours(X, y, batch_size, epochs, k=10)
+def mlp_classifier(*run):
+    """Train scikit-learn's MLPClassifier."""
+    train(MLPClassifier, *run)
 
 
-WAYS = (bare_torch, mlp_classifier, skorch_defaults, ours, ours_with_the_method)
+def ours(*run):
+    """Train the estimator without the method."""
+    train(HessianRegularizedMLPClassifier, *run, k=0)
 
 
-def milliseconds(X, y, batch_size, epochs):
-    """Time all ways in turn, five times, and take medians: milliseconds an epoch."""
-    times = {way: [] for way in WAYS}
-    for _ in range(5):
-        for way in WAYS:
-            start = time.perf_counter()
-            way(X, y, batch_size, epochs)
-            times[way].append(1000 * (time.perf_counter() - start) / epochs)
-    return [statistics.median(times[way]) for way in WAYS]
+def ours_with_k_10(*run):
+    """Train the estimator with the method, n=1."""
+    train(HessianRegularizedMLPClassifier, *run, k=10)
+
+
+def milliseconds(ways, run, repeats):
+    """Time all ways in turn: milliseconds an epoch."""
+    seconds = medians_in_turn([partial(way, *run) for way in ways], repeats)
+    return {way: 1000 * s / run[-1] for way, s in zip(ways, seconds, strict=True)}
+
+
+def report(title, runs, ways, repeats):
+    """Print the table of some runs, with our time over the others'."""
+    rows = []
+    for label, run in runs.items():
+        found = milliseconds(ways, run, repeats)
+        ratios = [f"{found[ours] / found[w]:.2f}" for w in (bare_torch, mlp_classifier)]
+        cells = [f"{value:.3g}" for value in found.values()]
+        rows.append([label, *cells, *ratios])
+    names = [way.__name__.replace("_", " ") for way in ways]
+    columns = ["data", *names, "ours / torch", "ours / MLP"]
+    print_table(f"{title}, milliseconds an epoch", columns, rows)
+
+
+def report_events(title, runs):
+    """Print what one re-initialisation takes, k=10 and n=1, beside an epoch."""
+    rows = []
+    for label, run in runs.items():
+        epoch = milliseconds([ours], run, 3)[ours]
+        clf = train(HessianRegularizedMLPClassifier, *run[:-1], 5, k=10)
+        event = 1000 * statistics.median(r["seconds"] for r in clf.reinit_history_)
+        rows.append([label, f"{event:.2f}", f"{epoch:.3g}", f"{event / epoch:.1%}"])
+    columns = ["data", "event, ms", "epoch with k=0, ms", "share"]
+    print_table(f"{title}: one re-initialisation, k=10, n=1", columns, rows)
+
+
+def small_runs():
+    """Make the runs of the network of 20 features and 100 hidden units."""
+    runs = {}
+    for n, batch_size, epochs in SMALL:
+        X, y = make_classification(n, 20, n_informative=10, random_state=0)
+        for dtype in ("float32", "float64"):
+            label = f"{n:,} rows, batch {batch_size}, {dtype}"
+            runs[label] = (X.astype(dtype), y, (100,), batch_size, epochs)
+    return runs
+
+
+def paper_runs():
+    """Make the runs of the paper's network on MNIST."""
+    X, y, *_ = load_mnist()
+    return {
+        f"60,000 images, batch 200, {dtype}": (X.astype(dtype), y, PAPER, 200, 1)
+        for dtype in ("float32", "float64")
+    }
 
 
 def main():
-    """Print the table for all sizes in both precisions."""
-    warnings.filterwarnings("ignore", message=".*reached and the .*")
-    rows = []
-    for n, batch_size, epochs in SIZES:
-        X, y = make_classification(n, 20, n_informative=10, random_state=0)
-        for dtype in (np.float32, np.float64):
-            found = milliseconds(X.astype(dtype), y, batch_size, epochs)
-            label = f"{n:,} rows, batch {batch_size}, {dtype.__name__}"
-            rows.append([label, *(f"{value:.1f}" for value in found)])
-    names = [way.__name__.replace("_", " ") for way in WAYS]
-    print_table("milliseconds an epoch", ["data", *names], rows)
+    """Print the tables."""
+    warnings.filterwarnings("ignore", message="Maximum iterations")
+    warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+    ways = (bare_torch, mlp_classifier, skorch_defaults, ours, ours_with_k_10)
+    print(machine())
+    threads = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        runs = small_runs()
+        report("20 features, 100 hidden units, 1 thread", runs, ways, 7)
+        report_events("20 features, 100 hidden units, 1 thread", runs)
+    torch.set_num_threads(threads)
+    title = f"1000-1000-500-200 units, {threads} threads"
+    runs = paper_runs()
+    report(title, runs, (bare_torch, mlp_classifier, ours), 3)
+    report_events(title, dict([*runs.items()][:1]))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(machine())
-    with threadpool_limits(1):
-        main()
+    main()

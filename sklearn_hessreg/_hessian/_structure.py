@@ -9,7 +9,7 @@ import torch
 
 def gradients(y, xs, **options):
     """Differentiate y by each x, keeping the graph; zeros where there is none."""
-    if not y.requires_grad:
+    if isinstance(y, torch.Tensor) and not y.requires_grad:
         return [torch.zeros_like(x) for x in xs]
     return torch.autograd.grad(
         y, xs, retain_graph=True, materialize_grads=True, **options
@@ -29,7 +29,7 @@ def some_groups_interact(g, xs, count):
     not move. A network or a loss that mixes its samples fails at once, one that mixes
     few of them may pass.
     """
-    return _displaced_reach_others(g, xs, random_half(count))
+    return _displaced_reach_others(g, xs, _displacements(xs), random_half(count))
 
 
 def any_groups_interact(g, xs, count):
@@ -37,9 +37,9 @@ def any_groups_interact(g, xs, count):
 
     Any two of the groups differ in the bits of their numbers.
     """
-    numbers = torch.arange(count)
+    numbers, us = torch.arange(count), _displacements(xs)
     return any(
-        _displaced_reach_others(g, xs, (numbers >> bit) % 2 == 1)
+        _displaced_reach_others(g, xs, us, (numbers >> bit) % 2 == 1)
         for bit in range((count - 1).bit_length())
     )
 
@@ -97,13 +97,27 @@ def random_half(count):
     return half
 
 
-def _displaced_reach_others(g, xs, groups):
-    """Displace the marked groups of the rows of xs; tell whether g of others moves."""
-    groups, product = groups.to(xs[0].device), 0
-    for seed, (gradient, x) in enumerate(zip(g, xs, strict=True)):
-        u = random_like(x, seed).view(len(groups), -1) * groups[:, None]
-        product = product + (gradient * u.view_as(gradient)).sum()
-    return _any_moved(gradients(product, xs), ~groups)
+def _displacements(xs):
+    """Draw a random displacement of each x."""
+    return [random_like(x, seed) for seed, x in enumerate(xs)]
+
+
+def _displaced_reach_others(g, xs, us, groups):
+    """Displace the marked groups of the rows of xs by us; tell if g of others moves."""
+    groups = groups.to(xs[0].device)
+    moving = [
+        (gradient, u)
+        for gradient, u in zip(g, us, strict=True)
+        if gradient.requires_grad
+    ]
+    if not moving:
+        return False
+    displaced = [
+        (u.view(len(groups), -1) * groups[:, None]).view_as(gradient)
+        for gradient, u in moving
+    ]
+    moved = gradients([gradient for gradient, _ in moving], xs, grad_outputs=displaced)
+    return _any_moved(moved, ~groups)
 
 
 def _any_moved(gs, groups):
