@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import HessianRegularizedMLPClassifier, ReinitHistoryDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -34,10 +34,7 @@ for record in clf.reinit_history_[:3]:
 # %%
 # How many of the weights chosen at one event had been chosen at the one before.
 
-records = clf.reinit_history_[1:]
-fig, ax = plt.subplots(layout="constrained")
-ax.plot([r["epoch"] for r in records], [r["overlap"] for r in records], marker="o")
-ax.set(xlabel="epoch", ylabel="overlap with the previous event", ylim=(0, 1))
+ReinitHistoryDisplay.from_estimator(model)
 plt.show()
 
 # %%

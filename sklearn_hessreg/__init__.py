@@ -4,8 +4,20 @@ from importlib.metadata import version
 
 from sklearn_hessreg._callback import HessianReinit
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
+from sklearn_hessreg._display import (
+    HessianScoresDisplay,
+    ReinitHistoryDisplay,
+    TrainingCurveDisplay,
+)
 from sklearn_hessreg._hessian import hessian_scores
 
 __version__ = version("sklearn_hessreg")
 
-__all__ = ["HessianRegularizedMLPClassifier", "HessianReinit", "hessian_scores"]
+__all__ = [
+    "HessianRegularizedMLPClassifier",
+    "HessianReinit",
+    "HessianScoresDisplay",
+    "ReinitHistoryDisplay",
+    "TrainingCurveDisplay",
+    "hessian_scores",
+]

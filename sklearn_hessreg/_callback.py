@@ -28,6 +28,7 @@ from sklearn_hessreg._hessian import (
 from sklearn_hessreg._reinit import (
     INITIALIZERS,
     draw_like,
+    reduce_units,
     reset_state,
     select_top_k,
     write_masked,
@@ -106,8 +107,9 @@ class HessianReinit(Callback):
         One record for each event and layer: ``epoch`` (the epoch that starts with it,
         counted from 1), ``layer``, ``count`` (weights or units redrawn), ``overlap``
         (share of them also redrawn by the previous event, NaN where there is none),
-        ``score_min`` and ``score_max`` over the layer, ``seconds`` (of the whole event,
-        all layers).
+        ``unit_share`` (float32 array: the share redrawn of each output unit's weights,
+        or of each row of the weight of any other layer), ``score_min`` and
+        ``score_max`` over the layer, ``seconds`` (of the whole event, all layers).
 
     Raises
     ------
@@ -260,8 +262,7 @@ class HessianReinit(Callback):
                 for name, m in layers.items()
             }
         if self.granularity == "unit":
-            reduce = torch.sum if self.aggregation == "sum" else torch.mean
-            scores = {name: reduce(S.flatten(1), 1) for name, S in scores.items()}
+            scores = reduce_units(scores, self.aggregation)
         for name, S in scores.items():
             if not torch.isfinite(S).all():
                 raise ValueError(
@@ -332,6 +333,7 @@ class HessianReinit(Callback):
                     "overlap": int((mask & before).sum()) / count
                     if known
                     else math.nan,
+                    "unit_share": mask.reshape(len(mask), -1).float().mean(1).numpy(),
                     "score_min": scores[name].min().item(),
                     "score_max": scores[name].max().item(),
                     "seconds": seconds,

@@ -37,6 +37,12 @@ def select_top_k(scores, k, scope):
     }
 
 
+def reduce_units(scores, aggregation):
+    """Aggregate the scores of each output unit's weights."""
+    reduce = torch.sum if aggregation == "sum" else torch.mean
+    return {name: reduce(S.flatten(1), 1) for name, S in scores.items()}
+
+
 def _top_mask(scores, k):
     """Mark the highest k percent of a vector by index, never by threshold."""
     # as a fraction, because 7 / 100 * 100 is more than 7 in floating point; + 0 makes

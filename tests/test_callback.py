@@ -149,13 +149,14 @@ def test_events_come_at_the_start_of_epochs_from_the_second_on(options, epochs):
     assert [record["epoch"] for record in history(net)] == epochs
 
 
-def test_history_tells_layer_count_overlap_score_range_and_seconds():
+def test_history_tells_layer_count_overlap_shares_score_range_and_seconds():
     first, second, *_ = history(fit(HessianReinit(n=2), epochs=4))[::2]
     assert first.keys() == {
         "epoch",
         "layer",
         "count",
         "overlap",
+        "unit_share",
         "score_min",
         "score_max",
         "seconds",
@@ -165,6 +166,23 @@ def test_history_tells_layer_count_overlap_score_range_and_seconds():
     assert second["overlap"] in (0, 0.25, 0.5, 0.75, 1)
     assert 0 <= second["score_min"] < second["score_max"]
     assert second["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("granularity", "module", "fan_in"),
+    [("weight", Net, [5, 8]), ("unit", Net, [1, 1]), ("weight", "conv", [3, 6])],
+)
+def test_history_tells_the_share_redrawn_of_each_unit(granularity, module, fan_in):
+    module = conv_module if module == "conv" else module
+    options = {"k": 30, "n": 2, "granularity": granularity, "initializer": "zeros"}
+    net = fit(HessianReinit(**options), module=module, epochs=2)
+    ((_, after, _, _),) = pairs(net)
+    for record, inputs in zip(history(net), fan_in, strict=True):
+        redrawn = (after[f"{record['layer']}.weight"] == 0).flatten(1)
+        assert torch.equal(
+            torch.from_numpy(record["unit_share"]), redrawn.float().mean(1)
+        )
+        assert round(record["unit_share"].sum() * inputs) == record["count"]
 
 
 def test_magnitude_selects_the_largest_weights():

@@ -1,0 +1,97 @@
+"""
+What is re-initialised, and when
+================================
+
+Three displays look into the training: its curves with the re-initialisations marked,
+the scores by which weights are chosen, and which were chosen over the epochs. They work
+as scikit-learn's: ``from_estimator`` draws, ``ax`` says where.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianScoresDisplay,
+    ReinitHistoryDisplay,
+    TrainingCurveDisplay,
+)
+
+warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs is meant
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+
+
+def train(k, n=1):
+    """Train a pipeline for 25 epochs with its own validation split."""
+    clf = HessianRegularizedMLPClassifier(
+        hidden_layer_sizes=(128, 64),
+        k=k,
+        n=n,
+        reinit_every=2,
+        reinit_until=20,
+        hessian_samples=64,
+        batch_size=16,
+        max_iter=25,
+        early_stopping=True,
+        n_iter_no_change=25,
+        random_state=0,
+    )
+    return make_pipeline(MinMaxScaler(), clf).fit(X_train, y_train)
+
+
+plain, regularised = train(k=0), train(k=10, n=3)
+
+# %%
+# Every re-initialisation sets the training back a little. In ``axes_`` of one display
+# another one draws over it.
+
+curves = TrainingCurveDisplay.from_estimator(plain, name="k=0")
+TrainingCurveDisplay.from_estimator(regularised, name="k=10, n=3", ax=curves.axes_)
+plt.show()
+
+# %%
+# The scores of the output layer at the end of the training, on test data. A row is one
+# of the ten units. White columns belong to hidden units that are never active: their
+# weights have no curvature at all, and are never chosen.
+
+output = HessianScoresDisplay.from_estimator(regularised, X_test, y_test)
+plt.show()
+
+# %%
+# Wider layers are sorted and grouped, so that what is chosen stands in one corner.
+
+hidden = HessianScoresDisplay.from_estimator(
+    regularised, X_test[:100], y_test[:100], layer=0, sort=True
+)
+plt.show()
+
+# %%
+# About half of what is chosen had been chosen before, five times the share that chance
+# would give, and some output units are hit more than others.
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+overlap = ReinitHistoryDisplay.from_estimator(regularised, ax=left)
+overlap.plot(right, kind="units")
+
+if len(sys.argv) > 1:
+    folder = Path(sys.argv[1])
+    folder.mkdir(exist_ok=True)
+    for name, display in {
+        "curves": curves,
+        "output_layer": output,
+        "hidden_layer": hidden,
+        "history": overlap,
+    }.items():
+        display.figure_.savefig(folder / f"{name}.png", dpi=150)
+    print(f"Drawn to {folder}")
+else:
+    plt.show()

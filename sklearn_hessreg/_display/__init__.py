@@ -1,0 +1,7 @@
+"""Display classes, in the manner of scikit-learn; matplotlib is imported when used."""
+
+from sklearn_hessreg._display._hessian_scores import HessianScoresDisplay
+from sklearn_hessreg._display._reinit_history import ReinitHistoryDisplay
+from sklearn_hessreg._display._training_curve import TrainingCurveDisplay
+
+__all__ = ["HessianScoresDisplay", "ReinitHistoryDisplay", "TrainingCurveDisplay"]

@@ -1,0 +1,184 @@
+"""TrainingCurveDisplay: loss and validation accuracy over the epochs, with events."""
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from sklearn_hessreg._display._estimator import fitted_classifier
+from sklearn_hessreg._display._style import (
+    add_legend,
+    count_in_integers,
+    new_axes,
+    plot_line,
+)
+
+
+class TrainingCurveDisplay:
+    """Training loss and validation accuracy, with the re-initialisations marked.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as
+    attributes.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_epochs,)
+        Training loss after each epoch.
+    validation_scores : array-like of shape (n_epochs,), default=None
+        Accuracy on the validation data after each epoch, NaN where there is none.
+    reinit_epochs : array-like of int, default=()
+        The epochs, counted from 1, that start with a re-initialisation.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        The axes of the loss and, if there are validation scores, those of the scores
+        below it.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        The curve in each of the axes.
+    events_ : list of matplotlib Line2D
+        The marks of the re-initialisations in each of the axes; empty if there are
+        none.
+
+    See Also
+    --------
+    ReinitHistoryDisplay : What was re-initialised over the epochs.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
+    >>> from sklearn_hessreg import TrainingCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = HessianRegularizedMLPClassifier(
+    ...     early_stopping=True, learning_rate_init=0.01, random_state=0
+    ... )
+    >>> display = TrainingCurveDisplay.from_estimator(clf.fit(X, y))
+    >>> len(display.axes_)
+    2
+    """
+
+    def __init__(self, *, loss_curve, validation_scores=None, reinit_epochs=()):
+        self.loss_curve = loss_curve
+        self.validation_scores = validation_scores
+        self.reinit_epochs = reinit_epochs
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, name=None, ax=None, line_kw=None, event_kw=None
+    ):
+        """Draw the training of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : HessianRegularizedMLPClassifier or Pipeline
+            A fitted classifier, or a fitted pipeline that ends with one.
+        name : str, default=None
+            Label of the curves.
+        ax : matplotlib Axes or sequence of two of them, default=None
+            Where to draw, see :meth:`plot`.
+        line_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the curves.
+        event_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the marks of the re-initialisations.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        clf = fitted_classifier(estimator)
+        rows = [row for row in clf.history_ if "train_loss" in row]
+        scores = [row.get("valid_acc", np.nan) for row in rows]
+        display = cls(
+            loss_curve=[row["train_loss"] for row in rows],
+            validation_scores=None if np.isnan(scores).all() else scores,
+            reinit_epochs=sorted({record["epoch"] for record in clf.reinit_history_}),
+        )
+        return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
+
+    def plot(self, ax=None, *, name=None, line_kw=None, event_kw=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of two of them, default=None
+            Where to draw. If there are validation scores a single one is divided into
+            two, one below the other. ``axes_`` of another display draws over it. None
+            draws in a new figure.
+        name : str, default=None
+            Label of the curves, for a legend that tells several classifiers apart.
+        line_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the curves.
+        event_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the marks of the re-initialisations.
+            They stand at the lower border between the epochs before and after.
+
+        Returns
+        -------
+        self : TrainingCurveDisplay
+            The display.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        curves = [("training\nloss", self.loss_curve)]
+        if self.validation_scores is not None:
+            curves.append(("validation\naccuracy", self.validation_scores))
+        self.axes_ = _panels(ax, len(curves))
+        self.figure_ = self.axes_[0].figure
+        self.lines_, self.events_ = [], []
+        for panel, (label, values) in zip(self.axes_, curves, strict=True):
+            epochs = np.arange(1, len(values) + 1)
+            line = plot_line(panel, epochs, np.asarray(values), name, line_kw)
+            self.lines_.append(line)
+            self._mark_events(panel, line, event_kw)
+            panel.set_ylabel(label, labelpad=1, linespacing=1.1)
+            count_in_integers(panel.xaxis)
+        self.axes_[-1].set_xlabel("epoch")
+        if name is not None or self.events_:
+            add_legend(self.axes_[0])
+        return self
+
+    def _mark_events(self, ax, line, event_kw):
+        """Mark the re-initialisations at the lower border of the axes."""
+        x = np.asarray(self.reinit_epochs) - 0.5
+        if len(x) == 0:
+            return
+        label = "re-initialised"
+        if label in ax.get_legend_handles_labels()[1]:
+            label = None  # once in the legend is enough
+        style = {
+            "linestyle": "None",
+            "marker": "|",
+            "markersize": 6,
+            "markeredgewidth": min(1, 60 / len(x)),  # apart even where there are many
+            "color": line.get_color(),
+            "label": label,
+            "transform": ax.get_xaxis_transform(),
+            "zorder": 1,
+        }
+        self.events_ += ax.plot(
+            x, np.full(len(x), 0.03), **{**style, **(event_kw or {})}
+        )
+
+
+def _panels(ax, count):
+    """Return the axes of the curves as an array; a single one is divided if need be."""
+    axes = np.atleast_1d(new_axes(ax))
+    if len(axes) == 1 and count == 2:
+        axes = _divided(axes[0])
+    if len(axes) != count:
+        raise ValueError(
+            f"ax has {len(axes)} axes for {count} curves. Pass one, {count}, or None."
+        )
+    return axes
+
+
+def _divided(ax):
+    """Divide axes into an upper and a lower half that share the epochs."""
+    # insets, because every layout engine makes room for their labels
+    ax.set_axis_off()
+    lower = ax.inset_axes([0, 0, 1, 0.47])
+    upper = ax.inset_axes([0, 0.53, 1, 0.47], sharex=lower)
+    upper.tick_params(labelbottom=False)
+    return np.array([upper, lower])
