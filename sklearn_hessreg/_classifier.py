@@ -25,8 +25,10 @@ from sklearn_hessreg._build import (
     warn_if_expensive,
 )
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
+from sklearn_hessreg._compat import CallbackSupportMixin
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
 from sklearn_hessreg._net import classify, log_softmax, run, softmax
+from sklearn_hessreg._sklearn_callbacks import fit_task, init_context
 
 # What a fitted MLPClassifier has, under the same names.
 _SKLEARN_ATTRIBUTES = (
@@ -39,7 +41,9 @@ _SKLEARN_ATTRIBUTES = (
 _NUMPY_DTYPES = {torch.float32: np.dtype("f4"), torch.float64: np.dtype("f8")}
 
 
-class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
+class HessianRegularizedMLPClassifier(
+    CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     r"""Multi-layer perceptron classifier regularised by exact Hessians.
 
     scikit-learn's MLPClassifier, trained in torch, with one addition: between epochs
@@ -209,6 +213,13 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
 
     Equal seeds and thread counts give equal models
     to the bit.
+
+    *Callbacks.* With scikit-learn 1.9 or newer ``set_callbacks`` takes the callbacks of
+    :mod:`sklearn.callback`: ``ProgressBar`` advances with every epoch, inside of
+    searches and pipelines too, and ``ScoringMonitor`` scores the model of every epoch,
+    also under ``early_stopping``. They are given the data, labels and sample weights
+    that ``fit`` was called with, the validation split included. One that returns True
+    at the end of an epoch stops the training.
 
     References
     ----------
@@ -393,7 +404,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             the loss or a weight becomes NaN or infinite in training. The estimator is
             then what it was before the call.
         """
-        with _unchanged_on_error(self):
+        # before the attributes are noted: after an error they are torn down from it
+        context = init_context(self, "fit", self.max_iter)
+        task = fit_task(self, context, X, y, sample_weight)
+        with _unchanged_on_error(self), task as told:
             continuing = self.warm_start and hasattr(self, "net_")
             X, y = self._check_data(X, y, continuing)
             if continuing and not np.array_equal(np.unique(y), self.classes_):
@@ -410,7 +424,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
                 valid = _data.check_validation_set(
                     self, X_val, y_val, sample_weight_val, X.dtype
                 )
-            return self._train(X, y, weight, valid, continuing)
+            return self._train(X, y, weight, valid, continuing, told)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
@@ -444,14 +458,16 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
             ``early_stopping=True`` or ``class_weight="balanced"``, which need all data
             at once.
         """
-        with _unchanged_on_error(self):
+        context = init_context(self, "partial_fit", 1)
+        task = fit_task(self, context, X, y, sample_weight)
+        with _unchanged_on_error(self), task as told:
             self._check_partial_fit(classes)
             continuing = hasattr(self, "net_")
             X, y = self._check_data(X, y, continuing)
             if not continuing:
                 self.classes_ = _data.check_classes(classes)
             X, y, weight = self._check_rows(X, y, sample_weight)
-            return self._train(X, y, weight, None, continuing, incremental=True)
+            return self._train(X, y, weight, None, continuing, told, incremental=True)
 
     def predict(self, X):
         """Predict the class of each sample.
@@ -605,8 +621,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
         """Look up the numpy dtype of the fitted weights."""
         return _NUMPY_DTYPES[self.net_.module__dtype]
 
-    def _train(self, X, y, weight, valid, continuing, incremental=False):
-        """Train a net and, when all went well, publish it with its results."""
+    def _train(self, X, y, weight, valid, continuing, told, incremental=False):
+        """Train a net and, when all went well, publish it with its results.
+
+        `told` are callbacks that the net has while it trains, and not afterwards.
+        """
         random_state = _random_state(self.random_state)
         # drawn from a copy, so that all other draws are those of MLPClassifier
         seed = int(deepcopy(random_state).randint(2**31 - 1))
@@ -627,7 +646,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseEstimator):
                 warn_if_expensive(self, net.module_, len(train[1]))
             torch.manual_seed(seed + len(net.history))  # new dropout masks in each call
             epochs = 1 if incremental else self.max_iter
+            net.callbacks_ += told
             n_iter = run(net, train, valid, self.batch_size, epochs)
+            del net.callbacks_[len(net.callbacks_) - len(told) :]
         self._publish(net, n_iter)
         if n_iter == self.max_iter and not incremental and not net.stop_training_:
             warnings.warn(
