@@ -30,7 +30,9 @@ lint: .venv/ready ## Check style and formatting.
 		--constraint .constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench: .venv/bench-ready ## Print the tables of docs/scores.md; a quarter of an hour.
+bench: .venv/bench-ready ## Print the tables of docs/scores.md and speed.md; 20 minutes.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py

@@ -622,10 +622,7 @@ class HessianRegularizedMLPClassifier(
         return _NUMPY_DTYPES[self.net_.module__dtype]
 
     def _train(self, X, y, weight, valid, continuing, told, incremental=False):
-        """Train a net and, when all went well, publish it with its results.
-
-        `told` are callbacks that the net has while it trains, and not afterwards.
-        """
+        """Train a net and, when all went well, publish it with its results."""
         random_state = _random_state(self.random_state)
         # drawn from a copy, so that all other draws are those of MLPClassifier
         seed = int(deepcopy(random_state).randint(2**31 - 1))
@@ -646,9 +643,7 @@ class HessianRegularizedMLPClassifier(
                 warn_if_expensive(self, net.module_, len(train[1]))
             torch.manual_seed(seed + len(net.history))  # new dropout masks in each call
             epochs = 1 if incremental else self.max_iter
-            net.callbacks_ += told
-            n_iter = run(net, train, valid, self.batch_size, epochs)
-            del net.callbacks_[len(net.callbacks_) - len(told) :]
+            n_iter = run(net, train, valid, self.batch_size, epochs, told)
         self._publish(net, n_iter)
         if n_iter == self.max_iter and not incremental and not net.stop_training_:
             warnings.warn(

@@ -100,18 +100,8 @@ class MLPNet(NeuralNet):
         self.alpha = alpha
         self.decay_in_optimizer = decay_in_optimizer
 
-    def initialize_callbacks(self):
-        """Note whom each hook concerns: those of Callback itself do nothing."""
-        super().initialize_callbacks()
-        self.listeners_ = {
-            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
-            for hook in dir(Callback)
-            if hook.startswith("on_")
-        }
-        return self
-
     def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net, and of the callbacks that have one."""
+        """Call a hook of the net, then of the callbacks that have one of their own."""
         getattr(self, method_name)(self, **cb_kwargs)
         for callback in self.listeners_[method_name]:
             getattr(callback, method_name)(self, **cb_kwargs)
@@ -179,14 +169,15 @@ class MLPNet(NeuralNet):
         return step
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start with the right to train, and views of the weights outside autograd."""
+        """Start with the right to train; look up what every step needs."""
         self.stop_training_ = False
         weights = [layer.weight for layer in self.module_.layers]
         self.penalised_ = [(W, W.detach().view(-1)) for W in weights]
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Drop the views, which a copy of the net would hold apart from its weights."""
-        self.penalised_ = []
+        self.listeners_ = {
+            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
+            for hook in dir(Callback)
+            if hook.startswith("on_")
+        }
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
@@ -284,8 +275,11 @@ def log_softmax(logits):
     return logits.log_softmax(1)
 
 
-def run(net, train, valid, batch_size, epochs):
-    """Train a net on (X, y, weight) arrays and return the number of finished epochs."""
+def run(net, train, valid, batch_size, epochs, told=()):
+    """Train a net on (X, y, weight) arrays and return the number of finished epochs.
+
+    `told` are callbacks that the net has while it trains, and not afterwards.
+    """
     n_outputs = net.module_.layers[-1].out_features
     train = _to_samples(*train, n_outputs)
     if batch_size != "auto" and batch_size > len(train):
@@ -299,8 +293,12 @@ def run(net, train, valid, batch_size, epochs):
     before = len(net.history)
     if valid is not None:
         net.set_params(train_split=predefined_split(_to_samples(*valid, n_outputs)))
+    net.callbacks_ += told
     net.partial_fit(train)
-    net.set_params(train_split=None)  # a fitted net does not carry data around
+    del net.callbacks_[len(net.callbacks_) - len(told) :]
+    # a fitted net does not carry data and helpers around
+    net.set_params(train_split=None)
+    net.penalised_, net.listeners_ = [], {}
     net.check_weights()
     finished = sum("train_loss" in row for row in list(net.history)[before:])
     if finished == 0:

@@ -115,13 +115,18 @@ def milliseconds(ways, run, repeats):
     return {way: 1000 * s / run[-1] for way, s in zip(ways, seconds, strict=True)}
 
 
+def number(value):
+    """Write a number with three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def report(title, runs, ways, repeats):
     """Print the table of some runs, with our time over the others'."""
     rows = []
     for label, run in runs.items():
         found = milliseconds(ways, run, repeats)
         ratios = [f"{found[ours] / found[w]:.2f}" for w in (bare_torch, mlp_classifier)]
-        cells = [f"{value:.3g}" for value in found.values()]
+        cells = [number(value) for value in found.values()]
         rows.append([label, *cells, *ratios])
     names = [way.__name__.replace("_", " ") for way in ways]
     columns = ["data", *names, "ours / torch", "ours / MLP"]
@@ -135,7 +140,7 @@ def report_events(title, runs):
         epoch = milliseconds([ours], run, 3)[ours]
         clf = train(HessianRegularizedMLPClassifier, *run[:-1], 5, k=10)
         event = 1000 * statistics.median(r["seconds"] for r in clf.reinit_history_)
-        rows.append([label, f"{event:.2f}", f"{epoch:.3g}", f"{event / epoch:.1%}"])
+        rows.append([label, number(event), number(epoch), f"{event / epoch:.1%}"])
     columns = ["data", "event, ms", "epoch with k=0, ms", "share"]
     print_table(f"{title}: one re-initialisation, k=10, n=1", columns, rows)
 
