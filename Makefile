@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -36,3 +36,7 @@ bench: .venv/bench-ready ## Print the tables of docs/scores.md and speed.md; 20 
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py
+
+STUDY_JOBS ?= 1
+study: .venv/ready ## Run what is missing of the study, then its tables and figures; days.
+	@PYTHONPATH=examples $(BIN)/python -m study.noise --jobs $(STUDY_JOBS)

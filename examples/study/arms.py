@@ -1,0 +1,98 @@
+"""From an arm's name to the estimator, and the arms of the study of label noise.
+
+A name is made of words: what is done to the network (``none``, ``ours``, the controls
+``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
+``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
+weights and keeps the optimizer's state; ``reset`` and ``unit`` say otherwise;
+``until=half`` stops after half of the epochs.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+from study.controls import DiagonalReinit, LowestReinit
+
+CONTROLS = {"lowest": LowestReinit, "diagonal": DiagonalReinit}
+_FLAGS = {
+    "none": {"k": 0},
+    "ours": {},
+    "random": {"criterion": "random"},
+    "magnitude": {"criterion": "magnitude"},
+    "lowest": {},
+    "diagonal": {},
+    "reset": {"optimizer_state": "reset"},
+    "unit": {"granularity": "unit"},
+    "adam": {"solver": "adam"},
+    "sgd": {"solver": "sgd"},
+}
+_VALUES = {
+    "n": ("n", int),
+    "k": ("k", float),
+    "dropout": ("dropout", float),
+    "weight_decay": ("alpha", float),
+    "lr": ("learning_rate_init", float),
+}
+
+WEIGHT_DECAY = [f"weight_decay={alpha}" for alpha in (0.1, 0.3, 1, 3, 10)]
+DROPOUT = [f"dropout={p}" for p in (0.1, 0.3, 0.5, 0.7)]
+OURS = [f"ours n={n} k={k}" for n, k in product((1, 2, 3), (10, 30))]
+NOISE_ARMS = [
+    "none",
+    "ours n=3 k=10",
+    "random n=3 k=10",
+    "magnitude n=3 k=10",
+    *DROPOUT,
+    *WEIGHT_DECAY,
+    *[arm for arm in OURS if arm != "ours n=3 k=10"],
+    "ours n=3 k=3",
+    "ours n=3 k=10 until=half",
+    "ours n=3 k=10 dropout=0.3",
+    *[f"{criterion} n=3 k=10" for criterion in CONTROLS],
+    *[
+        f"{criterion} {settings}"
+        for settings in ("n=3 k=30", "n=1 k=10")
+        for criterion in ("random", "magnitude", "lowest", "diagonal")
+    ],
+    *[f"{arm} {how}" for how in ("reset", "unit", "reset unit") for arm in OURS],
+]
+
+
+def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
+    """Build the estimator of an arm; `settings` are the network's, alike in all."""
+    method = parameters(arm, epochs)
+    callbacks = list(callbacks)
+    if control := CONTROLS.get(arm.split()[0]):
+        names = {"k", "n", "optimizer_state", "granularity"} & method.keys()
+        options = {name: method.pop(name) for name in names}
+        callbacks.insert(0, control(**options, random_state=seed))
+    return HessianRegularizedMLPClassifier(
+        **{"k": 0, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
+        | settings
+        | method,
+        max_iter=epochs,
+        random_state=seed,
+        device="cpu",
+        skorch_callbacks=callbacks,
+    )
+
+
+def parameters(arm, epochs):
+    """Translate the words of an arm's name into hyperparameters."""
+    found = {}
+    for word in arm.split():
+        name, _, value = word.partition("=")
+        if word in _FLAGS:
+            found |= _FLAGS[word]
+        elif word == "until=half":
+            found["reinit_until"] = max(1, epochs // 2)
+        elif name in _VALUES and value:
+            key, kind = _VALUES[name]
+            found[key] = kind(value)
+        else:
+            raise ValueError(
+                f"Arm {arm!r} has the word {word!r}. Words are {', '.join(_FLAGS)}, "
+                f"until=half, and {', '.join(_VALUES)} with =value."
+            )
+    return found

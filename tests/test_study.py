@@ -1,0 +1,114 @@
+"""The study of examples/study at toy size, and what its controls and tables compute."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SOME_ARMS = ["none", "ours n=3 k=10", "lowest n=3 k=10", "dropout=0.3"]
+DIGITS = ["--quick", "--dataset", "digits"]
+
+
+@pytest.fixture(autouse=True)
+def study_on_path(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+
+def test_a_run_has_one_row_for_each_epoch(tmp_path):
+    from study import noise, results
+
+    noise.main([*DIGITS, "--results", str(tmp_path), "--arms", *SOME_ARMS])
+    rows = results.read(tmp_path / "noise_digits.csv")
+    assert list(rows.columns) == [*results.KEY, *noise.COLUMNS]
+    runs = rows.groupby(["arm", "seed"])["epoch"].apply(list)
+    assert runs.to_dict() == {
+        (arm, seed): [1, 2] for arm in SOME_ARMS for seed in (0, 1)
+    }
+
+
+def test_peers_have_one_row_for_each_fit(tmp_path):
+    from study import noise, results
+    from study.peers import PEERS
+
+    noise.main([*DIGITS, "--results", str(tmp_path), "--arms", *PEERS])
+    rows = results.read(tmp_path / "noise_digits.csv")
+    assert rows.groupby("arm").size().to_dict() == dict.fromkeys(PEERS, 2)
+    assert rows["test_accuracy"].between(0, 1).all()
+
+
+def test_the_same_command_goes_on_where_it_was_interrupted(tmp_path):
+    from study import noise
+
+    path = tmp_path / "noise_digits.csv"
+    command = [*DIGITS, "--results", str(tmp_path), "--arms", "none", "random n=1 k=10"]
+    noise.main(command)
+    header, *lines = path.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("digits,0.4,none,1,")]
+    path.write_text("\n".join([header, *kept]) + "\n")
+    noise.main(command)
+    again = path.read_text().splitlines()[1:]
+    without_seconds = [line.rsplit(",", 1)[0] for line in again]
+    assert again[: len(kept)] == kept
+    assert sorted(without_seconds) == sorted(line.rsplit(",", 1)[0] for line in lines)
+
+
+def test_toy_sizes_never_go_into_the_documentation(capsys):
+    from study import noise
+
+    with pytest.raises(SystemExit):
+        noise.main(["--quick"])
+    assert "--results" in capsys.readouterr().err
+
+
+def test_an_unknown_word_in_an_arm_is_named():
+    from study.arms import parameters
+
+    with pytest.raises(ValueError, match="word 'colour=red'"):
+        parameters("ours n=3 colour=red", 2)
+
+
+def test_all_arms_of_a_seed_see_the_same_data():
+    from study.data import load
+
+    first, second = (load("digits", 0.4, 3, quick=True) for _ in range(2))
+    assert (first.y_train == second.y_train).all()
+    assert (first.X_test == second.X_test).all()
+
+
+def test_diagonal_scores_are_the_diagonal_of_the_hessian():
+    from study.controls import diagonal_scores
+
+    generator = torch.Generator().manual_seed(0)
+    X = torch.rand(20, 4, dtype=torch.float64, generator=generator)
+    y = torch.arange(20) % 3
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)
+    ).double()
+    loss = torch.nn.functional.cross_entropy
+    found = diagonal_scores(net, loss, X, y, ["0", "2"])
+    for name, S in found.items():
+        key = f"{name}.weight"
+
+        def J(W, key=key):
+            return loss(torch.func.functional_call(net, {key: W}, (X,)), y)
+
+        H = torch.func.hessian(J)(net.get_parameter(key)).detach()
+        H = H.reshape(S.numel(), S.numel())
+        torch.testing.assert_close(S.flatten(), H.diagonal().abs())
+
+
+@pytest.mark.filterwarnings("ignore:Maximum iterations")
+def test_the_lowest_control_redraws_what_the_method_spares():
+    from study.arms import make_estimator
+    from study.data import load
+
+    split = load("digits", 0, 0, quick=True)
+    X, y = split.X_train[:256], split.y_train[:256]  # no draw: all Hessian samples
+    masks = []
+    for arm in ("ours n=1 k=50", "lowest n=1 k=50"):
+        clf = make_estimator(arm, seed=0, epochs=2, hidden_layer_sizes=(16,))
+        callbacks = dict(clf.fit(X, y).net_.callbacks_)
+        method = callbacks.get("LowestReinit", callbacks["hessian_reinit"])
+        masks.append(method.masks_["layers.1"])
+    assert (masks[0] ^ masks[1]).all()
