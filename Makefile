@@ -38,5 +38,13 @@ bench: .venv/bench-ready ## Print the tables of docs/scores.md and speed.md; 20 
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py
 
 STUDY_JOBS ?= 1
-study: .venv/ready ## Run what is missing of the study, then its tables and figures; days.
-	@PYTHONPATH=examples $(BIN)/python -m study.noise --jobs $(STUDY_JOBS)
+STUDY := PYTHONPATH=examples MPLBACKEND=agg $(BIN)/python -m study
+
+# interrupted, it goes on where it was; a run that is in docs/results is not repeated
+study: .venv/ready ## Run what is missing of the study, then draw and tabulate; days.
+	@$(STUDY).noise --jobs $(STUDY_JOBS)
+	@$(STUDY).paper --jobs $(STUDY_JOBS)
+	@$(STUDY).stream --jobs $(STUDY_JOBS)
+	@$(STUDY).search --jobs $(STUDY_JOBS)
+	@$(STUDY).figures
+	@$(STUDY).summary > docs/results/tables.md

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -112,3 +113,128 @@ def test_the_lowest_control_redraws_what_the_method_spares():
         method = callbacks.get("LowestReinit", callbacks["hessian_reinit"])
         masks.append(method.masks_["layers.1"])
     assert (masks[0] ^ masks[1]).all()
+
+
+def rows_of(values):
+    """Make rows of runs that differ in their accuracies: {(arm, seed, epoch): ...}."""
+    return pd.DataFrame(
+        [
+            {
+                "dataset": "digits",
+                "noise": 0.4,
+                "arm": arm,
+                "seed": seed,
+                "epoch": epoch,
+                "valid_accuracy": valid,
+                "test_accuracy": test,
+            }
+            for (arm, seed, epoch), (valid, test) in values.items()
+        ]
+    )
+
+
+def test_a_tuned_arm_follows_the_validation_accuracy_of_each_seed():
+    from study.analysis import TUNED, with_tuned
+
+    candidates = TUNED["dropout tuned"]
+    best = {0: candidates[2], 1: candidates[0]}
+    rows = rows_of(
+        {
+            (arm, seed, 60): (0.5 + 0.1 * (arm == best[seed]), 0.9)
+            for arm in candidates
+            for seed in best
+        }
+    )
+    tuned = with_tuned(rows)
+    tuned = tuned[tuned["arm"] == "dropout tuned"]
+    assert dict(zip(tuned["seed"], tuned["chosen"], strict=True)) == best
+
+
+def test_a_tuned_arm_is_missing_while_a_candidate_is():
+    from study.analysis import TUNED, with_tuned
+
+    rows = rows_of({(a, 0, 60): (0.5, 0.9) for a in TUNED["dropout tuned"][1:]})
+    assert len(with_tuned(rows)) == len(rows)
+
+
+def test_the_epoch_is_selected_by_validation_before_the_horizon():
+    from study.analysis import selected
+
+    accuracies = {1: (0.5, 0.1), 2: (0.7, 0.2), 3: (0.7, 0.3), 4: (0.9, 0.4)}
+    rows = rows_of({("none", 0, e): value for e, value in accuracies.items()})
+    assert selected(rows, 3)["epoch"].tolist() == [2]
+
+
+def test_differences_are_paired_by_seed():
+    from study.analysis import differences
+
+    rows = rows_of(
+        {
+            ("a", 0, 60): (0.0, 0.9),
+            ("b", 1, 60): (0.0, 0.5),
+            ("b", 0, 60): (0.0, 0.6),
+            ("a", 2, 60): (0.0, 0.7),
+        }
+    )
+    found = differences(rows, "a", "b", "test_accuracy")
+    assert found.to_dict() == {("digits", 0.4, 0): pytest.approx(0.3)}
+
+
+def test_the_paper_is_measured_before_and_after_each_reinitialisation(tmp_path):
+    from study import paper, results
+
+    paper.main(["--quick", "--results", str(tmp_path), "--arms", "sgd n=1 k=30"])
+    rows = results.read(tmp_path / "paper_mnist.csv")
+    # the last epoch is followed by none
+    assert rows["train_loss_after"].notna().tolist() == [True, False] * 2
+    assert (rows["train_loss_after"] != rows["train_loss"]).all()
+
+
+def test_a_batch_of_the_stream_is_classified_before_it_is_learned(monkeypatch):
+    from study import stream
+
+    X, y, *_ = stream.images(quick=True)
+    chunk = (X[:100], y[:100])
+    monkeypatch.setattr(stream, "chunks", lambda *options: [chunk] * 2)
+    seen = []
+    predict = stream.BeforeLearning.on_batch_begin
+    monkeypatch.setattr(
+        stream.BeforeLearning,
+        "on_batch_begin",
+        lambda self, net, **kw: (
+            seen.append([p.clone() for p in net.module_.parameters()]),
+            predict(self, net, **kw),
+        ),
+    )
+    rows = stream.run(("labels", 0, "none", 0), 2, True)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert len(seen) == 2 * 4  # batches of 32
+    assert all((a != b).any() for a, b in zip(seen[0], seen[1], strict=True))
+
+
+def test_a_search_reports_what_it_chose(tmp_path):
+    from study import results, search
+
+    command = [*DIGITS, "--results", str(tmp_path), "--seeds", "0"]
+    search.main([*command, "--arms", "none", "dropout searched"])
+    rows = results.read(tmp_path / "search_digits.csv")
+    chosen = rows.groupby("arm")["chosen"].first()
+    assert chosen["dropout searched"].startswith("dropout=")
+    assert "none" not in chosen.dropna().index
+
+
+def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys):
+    from study import figures, noise, stream, summary
+
+    summary.main(["--results", str(tmp_path)])
+    assert "No runs yet" in capsys.readouterr().out
+    folder = ["--results", str(tmp_path)]
+    noise.main([*DIGITS, *folder, "--arms", *SOME_ARMS])
+    stream.main(["--quick", *folder, "--dataset", "labels", "--arms", "none"])
+    summary.main(folder)
+    text = capsys.readouterr().out
+    assert "| ours n=3 k=10 | none " in text
+    assert "- digits, noise 0.4: none (8), ours n=3 k=10 (8)" in text
+    figures.main([*folder, "--figures", str(tmp_path)])
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    assert drawn == {"noise_digits", "comparisons", "settings", "stream"}

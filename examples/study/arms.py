@@ -35,7 +35,7 @@ _VALUES = {
     "lr": ("learning_rate_init", float),
 }
 
-WEIGHT_DECAY = [f"weight_decay={alpha}" for alpha in (0.1, 0.3, 1, 3, 10)]
+WEIGHT_DECAY = [f"weight_decay={alpha}" for alpha in (0.1, 0.2, 0.5, 1, 2)]
 DROPOUT = [f"dropout={p}" for p in (0.1, 0.3, 0.5, 0.7)]
 OURS = [f"ours n={n} k={k}" for n, k in product((1, 2, 3), (10, 30))]
 NOISE_ARMS = [

@@ -113,6 +113,9 @@ def _attempt(run, key, epochs, quick):
     """Make a run in one thread; return its key, rows and error."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    # penalised weights and Adam's moments fade into numbers so small that a processor
+    # takes ten times as long over them
+    torch.set_flush_denormal(True)
     try:
         with threadpool_limits(1), warnings.catch_warnings():
             # too few epochs, or too many, are on purpose, and so is what n=3 costs
@@ -122,4 +125,5 @@ def _attempt(run, key, epochs, quick):
     except (ValueError, ImportError) as error:
         return key, None, error
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(threads)

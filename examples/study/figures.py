@@ -1,0 +1,224 @@
+"""The figures of the study, drawn from the CSV files alone."""
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from study import noise, paper, stream
+from study.analysis import CASE, differences, final, interval, load
+from study.arms import OURS
+from study.results import FOLDER
+from study.summary import COMPARISONS, STREAMED, horizons
+
+# Okabe and Ito's colours, told apart by colour-blind readers; the dashes and markers
+# tell them apart without colour.
+COLOURS = ["#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+DASHES = ["-", "-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))]
+MARKERS = "osD^vPX"
+CURVES = [
+    "none",
+    "ours n=3 k=10",
+    "random n=3 k=10",
+    "magnitude n=3 k=10",
+    "dropout tuned",
+    "weight_decay tuned",
+    "ours tuned",
+]
+STREAM_CURVES = ["none", *dict.fromkeys(pair[0] for pair in STREAMED)]
+STREAM_CURVES += [arm for _, arm in STREAMED if arm not in STREAM_CURVES]
+
+
+def draw_curves(ax, rows, arms, column, label=str):
+    """Draw a column by epoch for each arm: the mean, and the range over the seeds."""
+    for style, arm in enumerate(arms):
+        runs = rows[rows["arm"] == arm].groupby("epoch")[column]
+        if not len(runs):
+            continue
+        mean = runs.mean().dropna()
+        colour = COLOURS[style]
+        ax.plot(mean, color=colour, ls=DASHES[style], lw=1.6, label=label(arm))
+        ax.fill_between(
+            mean.index,
+            runs.min()[mean.index],
+            runs.max()[mean.index],
+            color=colour,
+            alpha=0.12,
+            lw=0,
+        )
+
+
+def with_tuned_curves(rows):
+    """Add the whole runs of what was chosen at the end as runs of the tuned arms."""
+    ends = final(rows, horizons(rows)[-1])
+    chosen = ends[ends["arm"].str.endswith(" tuned")]
+    pieces = [rows]
+    for name, some in chosen.groupby("arm"):
+        wanted = some[[*CASE, "chosen"]].rename(columns={"chosen": "arm"})
+        pieces.append(rows.merge(wanted, on=[*CASE, "arm"]).assign(arm=name))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def draw_noise(rows, dataset):
+    """Draw accuracy on clean and on noisy labels by epoch, for each noise."""
+    rows = with_tuned_curves(rows[rows["dataset"] == dataset])
+    levels = sorted(rows["noise"].unique())
+    fig, axes = _panels(2, len(levels), 3.4, 2.7, sharex=True, sharey="row")
+    for (i, column), (j, level) in product(
+        enumerate(["test_accuracy", "train_accuracy"]), enumerate(levels)
+    ):
+        draw_curves(axes[i, j], rows[rows["noise"] == level], CURVES, column)
+        axes[0, j].set_title(f"{level:.0%} wrong labels")
+        axes[1, j].set_xlabel("epoch")
+    axes[0, 0].set_ylabel("accuracy, clean test labels")
+    axes[1, 0].set_ylabel("accuracy, training labels")
+    _legend_below(fig, axes[0, 0])
+    fig.suptitle(f"{dataset}: mean and range over the seeds")
+    return fig
+
+
+def draw_comparisons(rows):
+    """Draw the comparisons stated beforehand, with their intervals."""
+    epochs, levels = horizons(rows), sorted(rows["noise"].unique())
+    datasets = list(rows["dataset"].unique())
+    fig, axes = _panels(len(epochs), len(levels), 3.4, 2.8, sharex=True, sharey=True)
+    labels = [f"{first}\nminus {second}" for first, second in COMPARISONS]
+    for (i, epoch), (j, level) in product(enumerate(epochs), enumerate(levels)):
+        ax, table = axes[i, j], final(rows, epoch)
+        ax.axvline(0, color="0.5", lw=1)
+        ax.set_title(f"{level:.0%} wrong labels, epoch {epoch:g}")
+        for (d, dataset), (y, pair) in product(
+            enumerate(datasets), enumerate(COMPARISONS)
+        ):
+            some = table[(table["noise"] == level) & (table["dataset"] == dataset)]
+            found = differences(some, *pair, "test_accuracy")
+            label = dataset if y == 0 else None
+            _draw_interval(ax, found, y + 0.18 * (d - 1.5), d, label)
+    axes[0, 0].set_yticks(range(len(labels)), labels)
+    axes[0, 0].invert_yaxis()
+    for ax in axes[-1]:
+        ax.set_xlabel("difference in accuracy")
+    _legend_below(fig, axes[0, 0])
+    return fig
+
+
+def draw_settings(rows):
+    """Draw the final accuracy of ours by n, k, optimizer state and granularity."""
+    level = rows["noise"].max()
+    datasets = list(rows["dataset"].unique())
+    fig, axes = _panels(1, len(datasets), 2.9, 4.2, sharey=True)
+    table = final(rows[rows["noise"] == level], horizons(rows)[-1])
+    kinds = ["", " reset", " unit", " reset unit"]
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        runs = table[table["dataset"] == dataset].groupby("arm")["test_accuracy"]
+        groups = dict(iter(runs))
+        if "none" in groups:
+            ax.axvline(groups["none"].mean(), color="0.4", ls="--", label="none")
+        for (style, kind), (y, arm) in product(enumerate(kinds), enumerate(OURS)):
+            label = (kind.strip() or "keep, single weights") if y == 0 else None
+            found = groups.get(arm + kind, [])
+            _draw_interval(ax, found, y + 0.18 * (style - 1.5), style + 1, label)
+        ax.set(title=dataset, xlabel="accuracy at the end")
+    axes[0, 0].set_yticks(range(len(OURS)), OURS)
+    axes[0, 0].invert_yaxis()
+    _legend_below(fig, axes[0, 0])
+    fig.suptitle(f"{level:.0%} wrong labels: mean and 95 % interval")
+    return fig
+
+
+def draw_stream(rows):
+    """Draw the accuracy on each chunk before it is learned."""
+    datasets = list(rows["dataset"].unique())
+    rows = rows.sort_values("epoch", kind="stable")
+    smooth = rows.groupby(["dataset", "arm", "seed"])["test_accuracy"]
+    rows = rows.assign(
+        smooth=smooth.transform(lambda run: run.rolling(5, min_periods=1).mean())
+    )
+    fig, axes = _panels(1, len(datasets), 4.2, 3.2, sharey=True)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        draw_curves(ax, rows[rows["dataset"] == dataset], STREAM_CURVES, "smooth")
+        ax.set(title=f"permuted {dataset}", xlabel="chunk")
+    axes[0, 0].set_ylabel("accuracy before learning,\nmean of five chunks")
+    _legend_below(fig, axes[0, 0])
+    return fig
+
+
+def draw_paper(rows):
+    """Draw accuracy and loss by epoch for each k, before and after re-initialising."""
+    fig, axes = _panels(2, 2, 4.2, 2.8, sharex=True)
+    columns = {"test_accuracy": "test accuracy", "train_loss": "training loss"}
+    for (i, column), (j, solver) in product(
+        enumerate(columns), enumerate(paper.SOLVERS)
+    ):
+        ax = axes[i, j]
+        arms = [arm for arm in paper.ARMS if arm.startswith(solver)]
+        draw_curves(ax, rows, arms, column, label=lambda arm: arm.split()[-1])
+        for style, arm in enumerate(arms[1:], 1):
+            after = rows[rows["arm"] == arm].groupby("epoch")[f"{column}_after"].mean()
+            ax.plot(after, MARKERS[style], color=COLOURS[style], ms=3, mfc="none")
+        axes[0, j].set_title(f"{solver}, n=1")
+        axes[1, j].set_xlabel("epoch")
+    for ax, name in zip(axes[:, 0], columns.values(), strict=True):
+        ax.set_ylabel(name)
+    for ax in axes[1]:
+        ax.set_yscale("log")
+    _legend_below(fig, axes[0, 0])
+    fig.suptitle("Lines: end of epoch, with range over seeds. Markers: after redrawing")
+    return fig
+
+
+def _draw_interval(ax, values, y, style, label):
+    """Draw a mean with its 95 % interval at height y."""
+    if len(values):
+        mean, low, high = interval(values)
+        ax.plot([low, high], [y, y], color=COLOURS[style], lw=1.5)
+        marker = {"marker": MARKERS[style], "ls": "", "ms": 4}
+        ax.plot(mean, y, color=COLOURS[style], label=label, **marker)
+
+
+def _panels(rows, columns, width, height, **shared):
+    """Make a grid of axes; each panel has the given size in inches."""
+    size = (max(width * columns, 4.5), height * rows + 0.9)
+    return plt.subplots(
+        rows, columns, figsize=size, squeeze=False, layout="constrained", **shared
+    )
+
+
+def _legend_below(fig, ax):
+    """Put the legend of one panel below them all, as wide as the figure allows."""
+    handles, labels = ax.get_legend_handles_labels()
+    columns = max(1, int(fig.get_figwidth() // 2.3))
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def draw_all(results):
+    """Yield the name and the figure of whatever there are results of."""
+    rows = load(results, noise.STUDY)
+    if len(rows):
+        for dataset in rows["dataset"].unique():
+            yield f"noise_{dataset}", draw_noise(rows, dataset)
+        yield "comparisons", draw_comparisons(rows)
+        yield "settings", draw_settings(rows)
+    for study, draw in ((stream.STUDY, draw_stream), (paper.STUDY, draw_paper)):
+        rows = load(results, study)
+        if len(rows):
+            yield study.name, draw(rows)
+
+
+def main(argv=None):
+    """Draw all figures into a folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
+    parser.add_argument("--figures", type=Path, default=FOLDER.parent / "figures")
+    options = parser.parse_args(argv)
+    options.figures.mkdir(parents=True, exist_ok=True)
+    for name, fig in draw_all(options.results):
+        fig.savefig(options.figures / f"{name}.png", dpi=150)
+        plt.close(fig)
+        print(options.figures / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""The tables of the study in Markdown, from the CSV files alone."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from study import noise, paper, search, stream
+from study.analysis import differences, final, interval, load, selected, with_tuned
+from study.results import FOLDER
+
+# Stated before the runs were made.
+COMPARISONS = [
+    ("ours n=3 k=10", "none"),
+    ("ours n=3 k=10", "random n=3 k=10"),
+    ("ours n=3 k=10", "magnitude n=3 k=10"),
+    ("ours n=3 k=10", "dropout tuned"),
+    ("ours tuned", "dropout tuned"),
+]
+FURTHER = [
+    *[
+        ("ours n=3 k=10", other)
+        for other in (
+            "lowest n=3 k=10",
+            "diagonal n=3 k=10",
+            "ours n=3 k=10 reset",
+            "ours n=3 k=10 unit",
+            "ours n=3 k=10 until=half",
+        )
+    ],
+    *[
+        ("ours tuned", other)
+        for other in (
+            "early_stopping",
+            "weight_decay tuned",
+            "MLPClassifier early_stopping",
+            "RandomForestClassifier",
+            "CleanLearning MLPClassifier early_stopping",
+        )
+    ],
+    ("CleanLearning ours n=3 k=10", "CleanLearning MLPClassifier early_stopping"),
+    ("ours n=3 k=10 dropout=0.3", "dropout=0.3"),
+]
+SEARCHED = [
+    ("ours searched", other)
+    for other in ("none", "dropout searched", "weight_decay searched")
+]
+STREAMED = [
+    *[("ours n=3 k=10", arm) for arm in ("none", "random n=3 k=10")],
+    *[("ours n=3 k=10 reset", arm) for arm in ("none", "random n=3 k=10 reset")],
+]
+EPOCHS = (25, 60)
+LEVEL = 0.97  # accuracy to be reached in the paper's experiment
+
+
+def horizons(rows):
+    """Take the epochs to compare at; runs of another length are compared at the end."""
+    last = rows["epoch"].max()
+    return [epoch for epoch in EPOCHS if epoch <= last] or [last]
+
+
+def cell(values, digits=3):
+    """Write a mean with its interval."""
+    mean, low, high = interval(values)
+    if np.isnan(low):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def markdown(title, records):
+    """Write a titled table."""
+    body = "No runs yet."
+    if records:
+        body = (
+            pd.DataFrame(records)
+            .fillna("")
+            .to_markdown(index=False, disable_numparse=True)
+        )
+    return f"{title}\n\n{body}\n"
+
+
+def compare(rows, pairs, columns, **labels):
+    """Compare pairs of arms in each data set and noise, by paired differences."""
+    records = []
+    for first, second in pairs:
+        found = {c: differences(rows, first, second, c) for c in columns}
+        for case, values in found[columns[0]].groupby(["dataset", "noise"]):
+            record = {"data set": case[0], "noise": case[1], **labels}
+            record |= {"arm": first, "minus": second}
+            for column in columns:
+                record[column] = cell(found[column].loc[case], 4)
+            records.append(record | {"pairs": len(values)})
+    return records
+
+
+def compare_arms(rows, pairs, epochs):
+    """Make the comparisons of the study of wrong labels after some epochs."""
+    records = []
+    for epoch in epochs:
+        columns = ["test_accuracy", "test_log_loss"]
+        records += compare(final(rows, epoch), pairs, columns, epoch=f"{epoch:g}")
+    order = ("data set", "noise", "epoch")
+    return sorted(records, key=lambda record: [record[name] for name in order])
+
+
+def all_arms(rows, epoch):
+    """Describe each arm: final, validation-selected, gap, loss and cost."""
+    ends = final(rows, epoch)
+    ends = ends.assign(gap=ends["train_accuracy"] - ends["test_accuracy"])
+    chosen = with_tuned(selected(rows, epoch)).groupby(["dataset", "noise", "arm"])
+    groups = ends.groupby(["dataset", "noise", "arm"], sort=False)
+    tables = {}
+    for case, runs in groups:
+        record = {
+            "arm": case[2],
+            "final accuracy": cell(runs["test_accuracy"]),
+            "at best validation": "",
+            "gap to training": cell(runs["gap"]),
+            "log loss": cell(runs["test_log_loss"]),
+            "CPU s": f"{runs['seconds'].mean():.1f}",
+            "runs": len(runs),
+        }
+        if case in chosen.groups:
+            early = chosen.get_group(case)["test_accuracy"]
+            record["at best validation"] = cell(early)
+        tables.setdefault(case[:2], []).append(record)
+    return tables
+
+
+def missing(rows, study):
+    """List the runs of a study that are not there, counted by data set and noise."""
+    there = set(rows[["dataset", "noise", "arm", "seed"]].itertuples(False, None))
+    lines = []
+    for dataset in study.datasets:
+        for level in study.noises:
+            counts = {
+                arm: sum(
+                    (dataset, level, arm, seed) not in there
+                    for seed in range(study.seeds)
+                )
+                for arm in study.arms
+            }
+            absent = [f"{arm} ({count})" for arm, count in counts.items() if count]
+            if sum(counts.values()) == study.seeds * len(study.arms):
+                absent = ["all"]
+            if absent:
+                lines.append(f"- {dataset}, noise {level}: {', '.join(absent)}")
+    text = "\n".join(lines) or "- none"
+    return (
+        f"Missing runs of {study.name} (how many of {study.seeds} seeds):\n\n{text}\n"
+    )
+
+
+def noise_tables(folder):
+    """Write the tables of the study of wrong labels."""
+    rows = load(folder, noise.STUDY)
+    epochs = horizons(rows) if len(rows) else []
+    stated = compare_arms(rows, COMPARISONS, epochs)
+    yield markdown("## Wrong labels: the comparisons stated beforehand", stated)
+    further = compare_arms(rows, FURTHER, epochs[-1:])
+    yield markdown("### Further comparisons, at the end of training", further)
+    for epoch in epochs[-1:]:
+        for (dataset, level), records in all_arms(rows, epoch).items():
+            title = f"### {dataset}, {level:.0%} wrong labels, epoch {epoch:g}"
+            yield markdown(title, records)
+    yield missing(rows, noise.STUDY)
+
+
+def search_tables(folder):
+    """Write the tables of the searches."""
+    rows = load(folder, search.STUDY)
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    records = compare(last, SEARCHED, ["test_accuracy", "test_log_loss"])
+    yield markdown("## Chosen by GridSearchCV on noisy labels", records)
+    records = []
+    for case, runs in last.groupby(["dataset", "noise", "arm"], sort=False):
+        chosen = runs["chosen"].value_counts()
+        records.append(
+            dict(zip(("data set", "noise", "arm"), case, strict=True))
+            | {
+                "final accuracy": cell(runs["test_accuracy"]),
+                "log loss": cell(runs["test_log_loss"]),
+                "CPU s of the search": f"{runs['search_seconds'].mean():.0f}",
+                "chosen": ", ".join(f"{k} ({v})" for k, v in chosen.items()),
+            }
+        )
+    yield markdown("### All arms of the searches", records)
+    yield missing(rows, search.STUDY)
+
+
+def stream_tables(folder):
+    """Write the tables of the stream: mean accuracy in its last quarter."""
+    rows = load(folder, stream.STUDY)
+    late = rows[rows["epoch"] > 0.75 * rows["epoch"].max()]
+    keys = ["dataset", "noise", "arm", "seed"]
+    late = late.groupby(keys, sort=False)[["test_accuracy"]].mean().reset_index()
+    yield markdown(
+        "## Stream, last quarter", compare(late, STREAMED, ["test_accuracy"])
+    )
+    records = [
+        {
+            "data set": case[0],
+            "arm": case[1],
+            "accuracy before learning": cell(runs["test_accuracy"]),
+            "runs": len(runs),
+        }
+        for case, runs in late.groupby(["dataset", "arm"], sort=False)
+    ]
+    yield markdown("### All arms of the stream", records)
+    yield missing(rows, stream.STUDY)
+
+
+def paper_measures(rows):
+    """Reduce each run of the paper's experiment to one row.
+
+    A run that never reaches the level is counted as if it did one epoch after its end.
+    """
+    records = []
+    for key, run in rows.groupby(["dataset", "noise", "arm", "seed"], sort=False):
+        run = run.sort_values("epoch")
+        reached = run.loc[run["test_accuracy"] >= LEVEL, "epoch"]
+        after = run["test_accuracy_after"] - run["test_accuracy"]
+        records.append(
+            dict(zip(("dataset", "noise", "arm", "seed"), key, strict=True))
+            | {
+                "final accuracy": run["test_accuracy"].iloc[-1],
+                "area under accuracy": np.trapezoid(run["test_accuracy"])
+                / max(1, len(run) - 1),
+                f"epochs to {LEVEL}": reached.min() if len(reached) else len(run) + 1,
+                "final training loss": run["train_loss"].iloc[-1],
+                "drop at re-initialisation": after.mean(),
+            }
+        )
+    return pd.DataFrame(records)
+
+
+def paper_tables(folder):
+    """Write the tables of the paper's experiment."""
+    rows = load(folder, paper.STUDY)
+    title = "## The paper's experiment, paired differences to k=0"
+    if not len(rows):
+        yield markdown(title, [])
+    else:
+        measures = paper_measures(rows)
+        names, last = list(measures.columns[4:]), rows["epoch"].max()
+        pairs = [
+            (arm, f"{arm.split()[0]} k=0")
+            for arm in measures["arm"].unique()
+            if not arm.endswith("k=0")
+        ]
+        yield markdown(title, compare(measures, pairs, names[:-1]))
+        records = [
+            {"arm": arm}
+            | {name: cell(runs[name], 4) for name in names}
+            | {"runs": len(runs), f"never {LEVEL}": (runs[names[2]] > last).sum()}
+            for arm, runs in measures.groupby("arm", sort=False)
+        ]
+        yield markdown("### All arms of the paper's experiment", records)
+    yield missing(rows, paper.STUDY)
+
+
+def main(argv=None):
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
+    folder = parser.parse_args(argv).results
+    for tables in (paper_tables, noise_tables, search_tables, stream_tables):
+        print("\n".join(tables(folder)))
+
+
+if __name__ == "__main__":
+    main()
