@@ -74,7 +74,7 @@ def draw_noise(rows, dataset):
         axes[1, j].set_xlabel("epoch")
     axes[0, 0].set_ylabel("accuracy, clean test labels")
     axes[1, 0].set_ylabel("accuracy, training labels")
-    _legend_below(fig, axes[0, 0])
+    _legend_below(fig)
     fig.suptitle(f"{dataset}: mean and range over the seeds")
     return fig
 
@@ -100,7 +100,7 @@ def draw_comparisons(rows):
     axes[0, 0].invert_yaxis()
     for ax in axes[-1]:
         ax.set_xlabel("difference in accuracy")
-    _legend_below(fig, axes[0, 0])
+    _legend_below(fig)
     return fig
 
 
@@ -123,7 +123,7 @@ def draw_settings(rows):
         ax.set(title=dataset, xlabel="accuracy at the end")
     axes[0, 0].set_yticks(range(len(OURS)), OURS)
     axes[0, 0].invert_yaxis()
-    _legend_below(fig, axes[0, 0])
+    _legend_below(fig)
     fig.suptitle(f"{level:.0%} wrong labels: mean and 95 % interval")
     return fig
 
@@ -141,31 +141,29 @@ def draw_stream(rows):
         draw_curves(ax, rows[rows["dataset"] == dataset], STREAM_CURVES, "smooth")
         ax.set(title=f"permuted {dataset}", xlabel="chunk")
     axes[0, 0].set_ylabel("accuracy before learning,\nmean of five chunks")
-    _legend_below(fig, axes[0, 0])
+    _legend_below(fig)
     return fig
 
 
 def draw_paper(rows):
     """Draw accuracy and loss by epoch for each k, before and after re-initialising."""
-    fig, axes = _panels(2, 2, 4.2, 2.8, sharex=True)
-    columns = {"test_accuracy": "test accuracy", "train_loss": "training loss"}
+    fig, axes = _panels(3, len(paper.SOLVERS), 4.2, 2.6, sharex=True, sharey="row")
+    columns = {
+        "test_accuracy": "test accuracy,\nend of epoch",
+        "test_accuracy_after": "test accuracy,\nright after redrawing",
+        "train_loss": "training loss",
+    }
     for (i, column), (j, solver) in product(
         enumerate(columns), enumerate(paper.SOLVERS)
     ):
-        ax = axes[i, j]
         arms = [arm for arm in paper.ARMS if arm.startswith(solver)]
-        draw_curves(ax, rows, arms, column, label=lambda arm: arm.split()[-1])
-        for style, arm in enumerate(arms[1:], 1):
-            after = rows[rows["arm"] == arm].groupby("epoch")[f"{column}_after"].mean()
-            ax.plot(after, MARKERS[style], color=COLOURS[style], ms=3, mfc="none")
+        draw_curves(axes[i, j], rows, arms, column, label=lambda arm: arm.split()[-1])
         axes[0, j].set_title(f"{solver}, n=1")
-        axes[1, j].set_xlabel("epoch")
+        axes[2, j].set(xlabel="epoch", yscale="log")
     for ax, name in zip(axes[:, 0], columns.values(), strict=True):
         ax.set_ylabel(name)
-    for ax in axes[1]:
-        ax.set_yscale("log")
-    _legend_below(fig, axes[0, 0])
-    fig.suptitle("Lines: end of epoch, with range over seeds. Markers: after redrawing")
+    _legend_below(fig)
+    fig.suptitle("The paper's experiment: mean and range over the seeds")
     return fig
 
 
@@ -186,11 +184,14 @@ def _panels(rows, columns, width, height, **shared):
     )
 
 
-def _legend_below(fig, ax):
-    """Put the legend of one panel below them all, as wide as the figure allows."""
-    handles, labels = ax.get_legend_handles_labels()
-    columns = max(1, int(fig.get_figwidth() // 2.3))
-    fig.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
+def _legend_below(fig):
+    """Put one legend of all panels below them, as wide as the figure allows."""
+    entries = {}
+    for ax in fig.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    where = {"loc": "outside lower center", "ncols": int(fig.get_figwidth() // 2.2)}
+    fig.legend(entries.values(), entries.keys(), fontsize=9, **where)
 
 
 def draw_all(results):

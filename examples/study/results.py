@@ -17,7 +17,8 @@ def read(path):
     """Read a file of results; one that is not there yet has no rows."""
     if not Path(path).exists():
         return pd.DataFrame(columns=[*KEY, "epoch"])
-    return pd.read_csv(path)
+    # two commands at the same time may have made the same run
+    return pd.read_csv(path).drop_duplicates([*KEY, "epoch"])
 
 
 def finished(path):

@@ -103,7 +103,7 @@ def execute(study, options):
             else:
                 failed += 1
                 bar.write(f"{key} failed: {error}", file=sys.stderr)
-            bar.set_postfix_str(" ".join(map(str, key)))
+            bar.set_postfix_str(" ".join(map(str, key)), refresh=False)
             bar.update()
     if failed:
         sys.exit(f"{failed} runs failed; the same command tries them again.")
