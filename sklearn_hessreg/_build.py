@@ -120,13 +120,12 @@ def warn_if_expensive(estimator, module, n_samples):
         )
 
 
-def build_net(estimator, dtype, device, seed, random_state):
+def build_net(estimator, multilabel, dtype, device, seed, random_state):
     """Make and initialise the skorch net that the hyperparameters describe."""
     n_classes = len(estimator.classes_)
-    n_outputs = 1 if n_classes == 2 else n_classes
-    criterion = (
-        torch.nn.BCEWithLogitsLoss if n_outputs == 1 else torch.nn.CrossEntropyLoss
-    )
+    logistic = multilabel or n_classes == 2
+    n_outputs = 1 if logistic and not multilabel else n_classes
+    criterion = torch.nn.BCEWithLogitsLoss if logistic else torch.nn.CrossEntropyLoss
     return MLPNet(
         MLP,
         module__layer_units=[

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
@@ -27,7 +28,7 @@ from sklearn_hessreg._build import (
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._compat import CallbackSupportMixin
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
-from sklearn_hessreg._net import classify, log_softmax, run, softmax
+from sklearn_hessreg._net import classify, log_probabilities, probabilities, run
 from sklearn_hessreg._sklearn_callbacks import fit_task, init_context
 
 # What a fitted MLPClassifier has, under the same names.
@@ -159,7 +160,7 @@ class HessianRegularizedMLPClassifier(
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels; of an indicator matrix the numbers of its columns.
     coefs_ : list of ndarray of shape (in, out)
         Weights of each layer.
     intercepts_ : list of ndarray of shape (out,)
@@ -185,7 +186,7 @@ class HessianRegularizedMLPClassifier(
     n_layers_ : int
         Number of layers, the inputs included.
     n_outputs_ : int
-        Number of logits: 1 for two classes.
+        Number of logits: 1 for two classes, else that of the classes or labels.
     out_activation_ : {"logistic", "softmax"}
         What turns logits into probabilities.
     net_ : skorch.NeuralNet
@@ -379,15 +380,17 @@ class HessianRegularizedMLPClassifier(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data; float32 and float64 are kept, all else becomes float64.
-        y : array-like of shape (n_samples,)
-            Class labels: numbers, strings or booleans.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels: numbers, strings or booleans; or, of several labels for each
+            sample, an indicator matrix of zeros and ones.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the samples, in the loss and in its Hessian. A
             sample of weight zero counts as absent.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data of your own. With ``early_stopping`` it takes the place of
             the split; without, its accuracy is only recorded.
-        y_val : array-like of shape (n_val,), default=None
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), \
+                default=None
             Labels of ``X_val``.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of ``X_val``.
@@ -410,19 +413,21 @@ class HessianRegularizedMLPClassifier(
         with _unchanged_on_error(self), task as told:
             continuing = self.warm_start and hasattr(self, "net_")
             X, y = self._check_data(X, y, continuing)
-            if continuing and not np.array_equal(np.unique(y), self.classes_):
+            classes = _data.check_classes(y)
+            if continuing and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"warm_start=True needs the classes of the previous fit, "
-                    f"{self.classes_.tolist()}, but y has {np.unique(y).tolist()}. "
+                    f"{self.classes_.tolist()}, but y has {classes.tolist()}. "
                     "Use the same classes, or warm_start=False."
                 )
-            self.classes_ = _data.check_classes(y)
+            self.classes_ = classes
             X, y, weight = self._check_rows(X, y, sample_weight)
-            _data.check_classes(self.classes_[y])
+            if y.ndim == 1:  # rows of weight zero may have been dropped
+                _data.check_classes(self.classes_[y])
             valid = None
             if any(part is not None for part in (X_val, y_val, sample_weight_val)):
                 valid = _data.check_validation_set(
-                    self, X_val, y_val, sample_weight_val, X.dtype
+                    self, X_val, y_val, sample_weight_val, X.dtype, y.ndim == 2
                 )
             return self._train(X, y, weight, valid, continuing, told)
 
@@ -438,12 +443,13 @@ class HessianRegularizedMLPClassifier(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
-        y : array-like of shape (n_samples,)
-            Class labels; not all classes need be there.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; not all classes need be there. Or an indicator matrix.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the samples.
         classes : array-like of shape (n_classes,), default=None
-            All classes of all calls; required in the first call.
+            All classes of all calls; required in the first call. Of an indicator matrix
+            ``numpy.arange(n_labels)``.
 
         Returns
         -------
@@ -465,7 +471,7 @@ class HessianRegularizedMLPClassifier(
             continuing = hasattr(self, "net_")
             X, y = self._check_data(X, y, continuing)
             if not continuing:
-                self.classes_ = _data.check_classes(classes)
+                self.classes_ = _data.check_classes(np.asarray(classes))
             X, y, weight = self._check_rows(X, y, sample_weight)
             return self._train(X, y, weight, None, continuing, told, incremental=True)
 
@@ -479,10 +485,13 @@ class HessianRegularizedMLPClassifier(
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
-            The predicted labels.
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The predicted labels; a sparse matrix if the indicator matrix was one.
         """
-        return self._predict(X, lambda logits: self.classes_[classify(logits).numpy()])
+        y = self._predict(X, classify)
+        if self._is_multilabel():
+            return self._make_label_binarizer().inverse_transform(y)
+        return self.classes_[y]
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -496,9 +505,9 @@ class HessianRegularizedMLPClassifier(
         -------
         proba : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of ``classes_``, in the dtype of the training
-            data.
+            data; of each label by itself if there are several for a sample.
         """
-        return self._predict(X, lambda logits: softmax(logits).numpy())
+        return self._predict(X, probabilities)
 
     def predict_log_proba(self, X):
         """Predict the logarithm of each class's probability.
@@ -516,7 +525,7 @@ class HessianRegularizedMLPClassifier(
         log_proba : ndarray of shape (n_samples, n_classes)
             Natural logarithms in the order of ``classes_``.
         """
-        return self._predict(X, lambda logits: log_softmax(logits).numpy())
+        return self._predict(X, log_probabilities)
 
     def to_sklearn(self):
         """Convert to a fitted MLPClassifier, which predicts without torch.
@@ -544,7 +553,7 @@ class HessianRegularizedMLPClassifier(
         for name in _SKLEARN_ATTRIBUTES:
             if hasattr(self, name):
                 setattr(clf, name, getattr(self, name))
-        clf._label_binarizer = LabelBinarizer().fit(self.classes_)
+        clf._label_binarizer = self._make_label_binarizer()
         return clf
 
     @property
@@ -585,7 +594,23 @@ class HessianRegularizedMLPClassifier(
             multi_output=True,
             reset=not continuing,
         )
-        return X, _data.check_labels(y)
+        if not continuing:
+            self._sparse_labels = issparse(y)
+        y = _data.check_labels(y)
+        if continuing:
+            _data.check_same_kind(y, self._is_multilabel())
+        return X, y
+
+    def _is_multilabel(self):
+        """Tell whether each output is a label of its own."""
+        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
+
+    def _make_label_binarizer(self):
+        """Make what turns MLPClassifier's outputs into labels."""
+        if not self._is_multilabel():
+            return LabelBinarizer().fit(self.classes_)
+        y = np.eye(self.n_outputs_, dtype=int)
+        return LabelBinarizer().fit(csr_array(y) if self._sparse_labels else y)
 
     def _check_rows(self, X, y, sample_weight):
         """Encode the labels, weight the rows and drop those of weight zero."""
@@ -629,7 +654,7 @@ class HessianRegularizedMLPClassifier(
         device = check_device(self.device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            net = build_net(self, X.dtype, device, seed, random_state)
+            net = build_net(self, y.ndim == 2, X.dtype, device, seed, random_state)
             if continuing:
                 net.continue_from(self.net_, keep_optimizer=incremental)
             else:
@@ -662,7 +687,8 @@ class HessianRegularizedMLPClassifier(
         self.t_ = convergence.t_
         self.n_outputs_ = net.module_.layers[-1].out_features
         self.n_layers_ = len(net.module_.layers) + 1
-        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        logistic = net.criterion is torch.nn.BCEWithLogitsLoss
+        self.out_activation_ = "logistic" if logistic else "softmax"
         self.loss_curve_ = list(net.history[:, "train_loss"])
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else convergence.best_loss_
@@ -672,12 +698,14 @@ class HessianRegularizedMLPClassifier(
             self.best_validation_score_ = convergence.best_validation_score_
 
     def _predict(self, X, function):
-        """Run the net on validated data and a function on each batch's logits."""
+        """Run the net on validated data, and a function on the logits of each batch."""
         check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
-        return self.net_.predict_by_batch(X, function)
+        return self.net_.predict_by_batch(
+            X, lambda logits: function(logits, self.out_activation_).numpy()
+        )
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -685,6 +713,7 @@ class HessianRegularizedMLPClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
         return tags
 
 

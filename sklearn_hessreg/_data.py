@@ -1,12 +1,14 @@
 """Labels, weights and validation set: from what the user gives to checked arrays."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
+    check_array,
     check_non_negative,
     column_or_1d,
     validate_data,
@@ -14,26 +16,42 @@ from sklearn.utils.validation import (
 
 
 def check_labels(y):
-    """Return y as a vector of discrete labels of one kind."""
+    """Return y as a vector of labels of one kind, or as an indicator matrix of ints."""
     try:
         check_classification_targets(y)
+        multilabel = type_of_target(y) == "multilabel-indicator"
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in np.ravel(y)})
         raise ValueError(
             f"The labels mix values of the types {kinds}, which have no order. Use "
             "labels of one kind: numbers, strings or booleans."
         ) from error
+    if multilabel:
+        return (y.toarray() if issparse(y) else y).astype(int)
     if y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(
-            f"y has shape {y.shape}: multilabel and multioutput targets are not "
-            "supported, y must have shape (n_samples,). Train one classifier per "
-            "column, for instance with MultiOutputClassifier."
+            f"y has shape {y.shape} and other values than 0 and 1: multioutput targets "
+            "are not supported. Use labels of shape (n_samples,), an indicator matrix "
+            "of zeros and ones (multilabel), or one classifier for each column, for "
+            "instance with MultiOutputClassifier."
         )
     return column_or_1d(y, warn=True)
 
 
+def check_same_kind(y, multilabel, name="y"):
+    """Refuse multilabel targets beside labels of one class each, and the reverse."""
+    if (y.ndim == 2) != multilabel:
+        kinds = ["a vector of labels", "an indicator matrix (multilabel)"]
+        raise ValueError(
+            f"{name} is {kinds[y.ndim == 2]}, but the classifier is trained on "
+            f"{kinds[multilabel]}. Use targets of one kind, or begin anew."
+        )
+
+
 def check_classes(labels):
-    """Return the sorted classes, of which there must be two."""
+    """Return the sorted classes, of which there must be two; a matrix's columns."""
+    if labels.ndim == 2:
+        return np.arange(labels.shape[1])
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(
@@ -45,8 +63,15 @@ def check_classes(labels):
 
 
 def encode(labels, classes, name="y"):
-    """Turn labels into indices of the sorted classes."""
-    labels = column_or_1d(labels)
+    """Turn labels into indices of the sorted classes; a matrix has one for each."""
+    if labels.ndim == 2:
+        if not np.array_equal(classes, np.arange(labels.shape[1])):
+            raise ValueError(
+                f"{name} has {labels.shape[1]} columns, but the classes are "
+                f"{np.asarray(classes).tolist()}. An indicator matrix has one column "
+                "for each label, and numpy.arange(n_labels) for its classes."
+            )
+        return labels
     known = np.isin(labels, classes)
     if not known.all():
         raise ValueError(
@@ -61,6 +86,12 @@ def check_weights(sample_weight, class_weight, X, y, classes):
     """Multiply sample and class weights; None and None give ones."""
     weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, copy=True)
     check_non_negative(weight, "sample_weight")
+    if class_weight is not None and y.ndim == 2:
+        raise ValueError(
+            f"class_weight={class_weight!r} has no meaning for multilabel targets, "
+            "where a sample is of several classes. Use class_weight=None and weight "
+            "the samples by sample_weight."
+        )
     if class_weight is not None:
         by_class = _weight_by_class(class_weight, y, weight, classes)
         check_non_negative(by_class, "class_weight")
@@ -105,14 +136,17 @@ def drop_weightless(X, y, weight):
 
 
 def split_validation(X, y, weight, fraction, random_state):
-    """Set a stratified part aside for validation."""
+    """Set a part aside for validation; stratified, but for multilabel targets."""
     try:
         parts = train_test_split(
-            X, y, weight, test_size=fraction, random_state=random_state, stratify=y
+            *(X, y, weight),
+            test_size=fraction,
+            random_state=random_state,
+            stratify=y if y.ndim == 1 else None,
         )
     except ValueError as error:
         raise ValueError(
-            f"No stratified split with validation_fraction={fraction} is possible: "
+            f"No split with validation_fraction={fraction} is possible: "
             f"{error} Pass X_val and y_val, or set early_stopping=False."
         ) from error
     train, valid = parts[::2], parts[1::2]
@@ -125,7 +159,7 @@ def split_validation(X, y, weight, fraction, random_state):
     return train, valid
 
 
-def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype):
+def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, multilabel):
     """Validate the caller's own validation set against the training data."""
     if X_val is None or y_val is None:
         raise ValueError(
@@ -139,6 +173,12 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype):
         )
     except ValueError as error:
         raise ValueError(f"X_val cannot be used for validation: {error}") from error
+    y_val = check_labels(
+        check_array(
+            y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
+        )
+    )
+    check_same_kind(y_val, multilabel, "y_val")
     y_val = encode(y_val, estimator.classes_, name="y_val")
     check_consistent_length(X_val, y_val)
     weight = check_weights(sample_weight_val, None, X_val, y_val, estimator.classes_)

@@ -117,7 +117,12 @@ class MLPNet(NeuralNet):
         if self.criterion_.reduction != reduction:
             self.criterion_.reduction = reduction
         loss = self.criterion_(y_pred, target)
-        return loss if weight is None else loss.flatten() @ (weight / weight.sum())
+        if weight is None:
+            # the losses of a sample's labels are added up
+            labels = target.shape[1] if target.ndim == 2 else 1
+            return loss if labels == 1 else loss * labels
+        losses = loss.sum(1) if loss.ndim == 2 else loss
+        return losses @ (weight / weight.sum())
 
     def _to_device(self, y):
         """Move target and weight, if there is one, to the net's device."""
@@ -161,7 +166,10 @@ class MLPNet(NeuralNet):
         """Record the weight of the samples and of the rightly classified ones."""
         step = super().validation_step(batch, **fit_params)
         target, weight = self._to_device(batch[1])
-        right = classify(step["y_pred"]) == target.flatten()
+        if target.ndim == 2:
+            right = ((step["y_pred"] > 0) == target).all(1)
+        else:
+            right = step["y_pred"].argmax(1) == target
         if weight is None:
             weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
         self.history.record_batch("valid_weight", weight.sum().item())
@@ -253,26 +261,26 @@ def _overrides(callback, hook):
     return getattr(own, "__func__", None) is not getattr(Callback, hook)
 
 
-def classify(logits):
-    """Turn logits into class indices: sign of one column, largest of several."""
-    if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).long()
-    return logits.argmax(1)
+def classify(logits, out_activation):
+    """Turn logits into class indices, or into an indicator matrix of several labels."""
+    if out_activation == "softmax":
+        return logits.argmax(1)
+    return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits > 0).long()
 
 
-def softmax(logits):
+def probabilities(logits, out_activation):
     """Turn logits into probabilities; one column is that of the second class."""
-    if logits.shape[1] == 1:
-        return (logits * _SIGNS).sigmoid_()
-    # along the columns of few classes torch's softmax takes 5 to 8 times as long
-    return logits.t().contiguous().softmax(0).t()
+    if out_activation == "softmax":
+        # along the columns of few classes torch's softmax takes 5 to 8 times as long
+        return logits.t().contiguous().softmax(0).t()
+    return (logits * _SIGNS if logits.shape[1] == 1 else logits).sigmoid()
 
 
-def log_softmax(logits):
+def log_probabilities(logits, out_activation):
     """Turn logits into logarithms of probabilities, from the logits themselves."""
-    if logits.shape[1] == 1:
-        return F.logsigmoid(logits * _SIGNS)
-    return logits.log_softmax(1)
+    if out_activation == "softmax":
+        return logits.log_softmax(1)
+    return F.logsigmoid(logits * _SIGNS if logits.shape[1] == 1 else logits)
 
 
 def run(net, train, valid, batch_size, epochs, told=()):
@@ -315,7 +323,7 @@ def run(net, train, valid, batch_size, epochs, told=()):
 def _to_samples(X, y, weight, n_outputs):
     """Wrap arrays as Samples with the target that the criterion expects."""
     target = torch.from_numpy(y)
-    if n_outputs == 1:
-        target = target.to(torch.from_numpy(weight).dtype)[:, None]
+    if n_outputs == 1 or y.ndim == 2:
+        target = target.to(torch.from_numpy(weight).dtype).view(-1, n_outputs)
     unweighted = (weight == 1).all()
     return Samples(X, target, None if unweighted else torch.from_numpy(weight))

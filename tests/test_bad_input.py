@@ -35,7 +35,21 @@ DATA = {
     "NaN in X": ((NAN, Y), {}, "NaN"),
     "infinity in X": ((INF, Y), {}, "infinity"),
     "continuous labels": ((X, X[:, 0]), {}, "Unknown label type: continuous"),
-    "indicator matrix": ((X, np.eye(40, 3, dtype=int)), {}, r"\(40, 3\)"),
+    "several classes in several columns": (
+        (X, np.stack([Y, 2 * Y], 1)),
+        {},
+        r"\(40, 2\) and other values than 0 and 1.*MultiOutputClassifier",
+    ),
+    "labels of another kind in y_val": (
+        (X, np.stack([Y, 1 - Y], 1)),
+        {"X_val": X, "y_val": Y},
+        "y_val is a vector of labels.*trained on an indicator matrix",
+    ),
+    "other labels in y_val": (
+        (X, np.stack([Y, 1 - Y], 1)),
+        {"X_val": X, "y_val": np.stack([Y, Y, Y], 1)},
+        r"y_val has 3 columns.*\[0, 1\]",
+    ),
     "one class": ((X, np.zeros(40)), {}, r"one class.*\[0.0\].*2 classes"),
     "lengths": ((X, Y[:30]), {}, "40, 30"),
     "negative weights": ((X, Y, np.r_[-1, np.ones(39)]), {}, "Negative values"),
@@ -195,3 +209,31 @@ def test_unfitted_estimator_says_so():
 def test_batch_larger_than_the_data_is_clipped_with_a_warning():
     with pytest.warns(UserWarning, match=r"batch_size=64.*40"):
         make(batch_size=64).fit(X, Y)
+
+
+def test_class_weight_for_several_labels_is_refused():
+    clf = HessianRegularizedMLPClassifier(class_weight="balanced", max_iter=1)
+    with pytest.raises(ValueError, match=r"class_weight='balanced'.*sample_weight"):
+        clf.fit(X, np.stack([Y, 1 - Y], 1))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (np.stack([Y, 1 - Y], 1), Y, "y is a vector.*trained on an indicator matrix"),
+        (Y, np.stack([Y, 1 - Y], 1), "y is an indicator matrix.*trained on a vector"),
+        (np.stack([Y, 1 - Y], 1), np.stack([Y, Y, Y], 1), "y has 3 columns"),
+    ],
+)
+def test_another_kind_of_targets_in_a_later_call_is_refused(first, second, message):
+    clf = HessianRegularizedMLPClassifier(random_state=0)
+    before = clf.partial_fit(X, first, classes=[0, 1]).predict_proba(X)
+    with pytest.raises(ValueError, match=message):
+        clf.partial_fit(X, second)
+    assert np.array_equal(clf.predict_proba(X), before)
+
+
+def test_classes_of_several_labels_are_the_numbers_of_the_columns():
+    clf = HessianRegularizedMLPClassifier()
+    with pytest.raises(ValueError, match=r"2 columns.*\['a', 'b'\].*arange"):
+        clf.partial_fit(X, np.stack([Y, 1 - Y], 1), classes=["a", "b"])

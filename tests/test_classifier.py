@@ -2,12 +2,14 @@
 
 import pickle
 import warnings
+from copy import deepcopy
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from reference import reference_scores
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -320,8 +322,38 @@ def test_dropout_acts_in_training_only():
     assert not np.array_equal(parameters(clf), parameters(make().fit(X, Y)))
 
 
+def test_several_labels_are_reinitialised_by_the_hessian_of_the_sum_of_their_losses():
+    labels = np.stack([Y == 0, Y != 1, X[:, 0] > 0], 1).astype(int)
+    seen = []
+
+    class Look(EpochTimer):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(deepcopy(net.module_))
+
+    clf = make(n=2, max_iter=2, hessian_samples=None, skorch_callbacks=[Look()])
+    clf.fit(X, labels)
+
+    def loss(logits, target):
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, target, reduction="none"
+        )
+        return losses.sum(1).mean()
+
+    for record in clf.reinit_history_:
+        S = reference_scores(
+            seen[0],
+            loss,
+            torch.from_numpy(X),
+            torch.from_numpy(labels.astype(float)),
+            record["layer"],
+        )
+        S = S / S.numel()
+        assert record["score_max"] == pytest.approx(S.max().item(), rel=1e-9)
+        assert record["score_min"] == pytest.approx(S.min().item(), rel=1e-9)
+
+
 def test_log_probabilities_are_the_logarithms_and_stay_finite():
-    for labels in (Y, Y == 0):
+    for labels in (Y, Y == 0, np.stack([Y == 0, Y != 1], 1)):
         clf = make().fit(X, labels)
         np.testing.assert_allclose(
             np.exp(clf.predict_log_proba(X)), clf.predict_proba(X), rtol=1e-12

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
@@ -150,6 +151,55 @@ def test_warm_start_takes_the_same_steps():
     ours.fit(X, Y[:500])
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
     assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 6
+
+
+LABELS = np.stack([Y[:500] % 2, Y[:500] > 4, Y[:500] % 3 == 0], axis=1).astype(int)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_multilabel_targets_give_the_same_weights_and_losses(solver):
+    options = {"max_iter": 5, "alpha": 1.0, "random_state": 0, **SOLVERS[solver]}
+    weight = np.random.default_rng(0).uniform(0.1, 3, 500)
+    for sample_weight in (None, weight):
+        theirs = MLPClassifier(**options).fit(X, LABELS, sample_weight)
+        ours = HessianRegularizedMLPClassifier(k=0, **options)
+        ours.fit(X, LABELS, sample_weight)
+        np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-11)
+
+
+def test_multilabel_early_stopping_stops_at_the_same_weights():
+    options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
+    theirs = MLPClassifier(**options).fit(X, LABELS)
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, LABELS)
+    assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_multilabel_predictions_have_the_same_values_and_containers(container):
+    options = {"max_iter": 3, "random_state": 0}
+    theirs = MLPClassifier(**options).fit(X, container(LABELS))
+    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, container(LABELS))
+    for clf in (ours, ours.to_sklearn()):
+        assert type(clf.predict(X)) is type(theirs.predict(X))
+        assert abs(clf.predict(X) - theirs.predict(X)).sum() == 0
+        for name in ("predict_proba", "predict_log_proba"):
+            np.testing.assert_allclose(
+                getattr(clf, name)(X), getattr(theirs, name)(X), atol=1e-11
+            )
+        assert clf.score(X, LABELS) == theirs.score(X, LABELS)
+        assert np.array_equal(clf.classes_, theirs.classes_)
+    assert (ours.n_outputs_, ours.out_activation_) == (3, "logistic")
+
+
+def test_multilabel_partial_fit_takes_the_same_steps():
+    theirs = MLPClassifier(random_state=0)
+    ours = HessianRegularizedMLPClassifier(k=0, random_state=0)
+    for rows in (slice(0, 250), slice(250, 500)):
+        for clf in (theirs, ours):
+            clf.partial_fit(X[rows], LABELS[rows], classes=np.arange(3))
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
 
 
 @pytest.mark.parametrize("classes", [2, 10])

@@ -5,10 +5,9 @@ from numbers import Integral
 
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_tensor
 
-from sklearn_hessreg import _data
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._net import _to_samples
@@ -62,16 +61,8 @@ def layer_name(clf, layer):
 
 def score_layers(clf, X, y, sample_weight, names):
     """Compute the scores of the named layers on the given data, as in training."""
-    X, y = validate_data(
-        clf,
-        X,
-        y,
-        accept_sparse="csr",
-        dtype=clf.coefs_[0].dtype,
-        multi_output=True,
-        reset=False,
-    )
-    X, y, weight = clf._check_rows(X, _data.check_labels(y), sample_weight)
+    X, y = clf._check_data(X, y, continuing=True)
+    X, y, weight = clf._check_rows(X, y, sample_weight)
     inputs, targets = _to_samples(X, y, weight, clf.n_outputs_)[:]
     scores = hessian_scores(
         clf.net_.module_,
