@@ -3,8 +3,9 @@
 A name is made of words: what is done to the network (``none``, ``ours``, the controls
 ``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
 ``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
-weights and keeps the optimizer's state; ``reset`` and ``unit`` say otherwise;
-``until=half`` stops after half of the epochs.
+weights by Xavier's uniform numbers after every epoch and keeps the optimizer's state;
+``reset``, ``unit``, ``zeros`` and ``every=`` say otherwise; ``until=half`` stops after
+half of the epochs.
 """
 
 from itertools import product
@@ -24,12 +25,14 @@ _FLAGS = {
     "diagonal": {},
     "reset": {"optimizer_state": "reset"},
     "unit": {"granularity": "unit"},
+    "zeros": {"initializer": "zeros"},
     "adam": {"solver": "adam"},
     "sgd": {"solver": "sgd"},
 }
 _VALUES = {
     "n": ("n", int),
     "k": ("k", float),
+    "every": ("reinit_every", int),
     "dropout": ("dropout", float),
     "weight_decay": ("alpha", float),
     "lr": ("learning_rate_init", float),
@@ -49,6 +52,9 @@ NOISE_ARMS = [
     "ours n=3 k=3",
     "ours n=3 k=10 until=half",
     "ours n=3 k=10 dropout=0.3",
+    *[f"{who} n=3 k=10 zeros" for who in ("ours", "random", "magnitude")],
+    *[f"{who} n=3 k=10 every=3" for who in ("ours", "random", "magnitude")],
+    *[f"ours n={n} k=10 {how}" for n in (1, 2) for how in ("zeros", "every=3")],
     *[f"{criterion} n=3 k=10" for criterion in CONTROLS],
     *[
         f"{criterion} {settings}"
