@@ -84,6 +84,7 @@ def wrong_labels(data, seeds=5):
                 (256, 128, 64),
                 k=k,
                 n=3,
+                reinit_every=1,
                 alpha=0,
                 batch_size=64,
                 max_iter=25,

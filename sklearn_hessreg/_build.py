@@ -1,5 +1,6 @@
 """From the estimator's hyperparameters to a skorch net, and what they rule out."""
 
+import math
 import warnings
 from numbers import Integral
 
@@ -9,7 +10,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._adam import Adam
-from sklearn_hessreg._callback import HessianReinit
+from sklearn_hessreg._callback import AUTO_UPDATES, HessianReinit
 from sklearn_hessreg._convergence import Convergence
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._module import MLP
@@ -109,7 +110,7 @@ def warn_if_expensive(estimator, module, n_samples):
     used = min(n_samples, estimator.hessian_samples or n_samples)
     event = sum(count_operations(used, m.out_features, m.in_features) for m in scored)
     epoch = 6 * n_samples * sum(layer.weight.numel() for layer in module.layers)
-    ratio = event / epoch / estimator.reinit_every
+    ratio = event / epoch / _epochs_between(estimator, n_samples)
     if ratio > 10 and event > 1e10:
         warnings.warn(
             f"The exact Hessian of the last n={estimator.n} layers on {used} samples "
@@ -118,6 +119,14 @@ def warn_if_expensive(estimator, module, n_samples):
             "or curvature='per_sample' make it cheaper.",
             stacklevel=5,
         )
+
+
+def _epochs_between(estimator, n_samples):
+    """Count the epochs from one re-initialisation to the next."""
+    if estimator.reinit_every != "auto":
+        return estimator.reinit_every
+    batch_size = 200 if estimator.batch_size == "auto" else estimator.batch_size
+    return math.ceil(AUTO_UPDATES / math.ceil(n_samples / batch_size))
 
 
 def build_net(estimator, multilabel, dtype, device, seed, random_state):

@@ -34,6 +34,7 @@ from sklearn_hessreg._reinit import (
     write_masked,
 )
 
+AUTO_UPDATES = 100  # from one re-initialisation to the next under every="auto"
 PARAMETER_CONSTRAINTS = {
     "k": [Interval(Real, 0, 100, closed="both")],
     "n": [Interval(Integral, 1, None, closed="left")],
@@ -43,7 +44,7 @@ PARAMETER_CONSTRAINTS = {
     "scope": [StrOptions({"layer", "global"})],
     "curvature": [StrOptions(set(CURVATURES))],
     "criterion": [StrOptions({"hessian", "magnitude", "random"})],
-    "every": [Interval(Integral, 1, None, closed="left")],
+    "every": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "until": [Interval(Integral, 1, None, closed="left"), None],
     "samples": [Interval(Integral, 1, None, closed="left"), None],
     "optimizer_state": [StrOptions({"keep", "reset"})],
@@ -54,10 +55,10 @@ PARAMETER_CONSTRAINTS = {
 class HessianReinit(Callback):
     """Re-initialise the weights of highest curvature between a skorch net's epochs.
 
-    At the start of an epoch, from the second on, the exact Hessian of the net's loss is
-    reduced to one score per weight for each of the last ``n`` layers, and the top ``k``
-    percent of the weights are drawn anew. Nothing is re-initialised after the last
-    update, so scores, checkpoints and the returned model see trained weights.
+    At the start of an epoch, but not of the first, the exact Hessian of the net's loss
+    is reduced to one score per weight for each of the last ``n`` layers, and the top
+    ``k`` percent of the weights are drawn anew. Nothing is re-initialised after the
+    last update, so scores, checkpoints and the returned model see trained weights.
 
     Parameters
     ----------
@@ -90,8 +91,10 @@ class HessianReinit(Callback):
     criterion : {"hessian", "magnitude", "random"}, default="hessian"
         What ranks the weights. The method is ``"hessian"``; absolute value and chance
         are its controls.
-    every : int, default=1
-        Epochs of training from one re-initialisation to the next.
+    every : int or "auto", default="auto"
+        Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
+        100 batches at least: with fewer updates a network does not recover. The paper
+        re-initialises after every epoch, 1.
     until : int, default=None
         Last epoch after which weights are re-initialised; None sets no end.
     samples : int, default=256
@@ -146,7 +149,7 @@ class HessianReinit(Callback):
     ...     ),
     ...     criterion=torch.nn.CrossEntropyLoss,
     ...     max_epochs=3,
-    ...     callbacks=[("hessian", HessianReinit(k=25, n=2, random_state=0))],
+    ...     callbacks=[("hessian", HessianReinit(k=25, n=2, every=1, random_state=0))],
     ...     verbose=0,
     ... )
     >>> net = net.fit(X.astype("float32"), y)
@@ -167,7 +170,7 @@ class HessianReinit(Callback):
         scope="layer",
         curvature="mean_loss",
         criterion="hessian",
-        every=1,
+        every="auto",
         until=None,
         samples=256,
         optimizer_state="keep",
@@ -196,6 +199,7 @@ class HessianReinit(Callback):
             self.generator_.manual_seed(int(self.random_state))
         self.reinit_history_ = []
         self.masks_ = {}
+        self.updates_ = 0
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -217,8 +221,19 @@ class HessianReinit(Callback):
             return
         if trained == 0:
             self._probe(net, dataset_train)
-        elif trained % self.every == 0 and trained <= (self.until or math.inf):
+        elif self._is_due(trained) and trained <= (self.until or math.inf):
             self._reinitialise(net, dataset_train, trained + 1)
+            self.updates_ = 0
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Count the updates since the last event."""
+        self.updates_ += net.history[-1, "train_batch_count"]
+
+    def _is_due(self, trained):
+        """Tell whether to re-initialise after so many epochs of training."""
+        if self.every == "auto":
+            return self.updates_ >= AUTO_UPDATES
+        return trained % self.every == 0
 
     def _probe(self, net, dataset):
         """Show on two samples that the layers can be scored, before any training."""

@@ -55,10 +55,9 @@ class HessianRegularizedMLPClassifier(
     the validation split is stratified for more than two classes too, and samples of
     weight zero are left out of the batches.
 
-    The method helps where training long enough would fit wrong labels, and needs many
-    updates between two re-initialisations to recover: with few batches in an epoch
-    raise ``reinit_every`` or lower ``k`` or ``batch_size``. On clean labels it brings
-    little or costs accuracy.
+    The method helps where training long enough would fit wrong labels. It needs many
+    updates between two re-initialisations to recover, which ``reinit_every="auto"``
+    gives it. On clean labels it brings little or costs accuracy.
 
     Parameters
     ----------
@@ -90,8 +89,10 @@ class HessianRegularizedMLPClassifier(
         absolute Hessians: also exact, and far cheaper for wide hidden layers.
     criterion : {"hessian", "magnitude", "random"}, default="hessian"
         What ranks the weights: the method, or one of its controls.
-    reinit_every : int, default=1
-        Epochs of training from one re-initialisation to the next.
+    reinit_every : int or "auto", default="auto"
+        Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
+        100 batches at least: with fewer updates a network does not recover. The paper
+        re-initialises after every epoch, 1.
     reinit_until : int, default=None
         Last epoch after which weights are re-initialised; None sets no end.
     hessian_samples : int, default=256
@@ -209,8 +210,8 @@ class HessianRegularizedMLPClassifier(
     :math:`S_{ij} = \sum_{kl} |\partial^2 J / \partial W_{ij} \partial W_{kl}|`, with J
     the weighted mean cross-entropy on the Hessian samples, in evaluation mode. The
     ``ceil(k / 100 * count)`` weights of highest score are redrawn at the start of an
-    epoch, from the second on, so that the returned weights have all been trained (those
-    of an interrupted epoch on its finished batches only).
+    epoch, so that the returned weights have all been trained (those of an interrupted
+    epoch on its finished batches only).
 
     Equal seeds and thread counts give equal models
     to the bit.
@@ -295,7 +296,7 @@ class HessianRegularizedMLPClassifier(
         scope="layer",
         curvature="mean_loss",
         criterion="hessian",
-        reinit_every=1,
+        reinit_every="auto",
         reinit_until=None,
         hessian_samples=256,
         optimizer_state="keep",
@@ -435,8 +436,9 @@ class HessianRegularizedMLPClassifier(
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train one more epoch on the given data.
 
-        From the second call on the epoch starts with a re-initialisation, whose Hessian
-        is taken on this call's data. As in MLPClassifier the optimizer goes on from the
+        From the second call on an epoch starts with a re-initialisation where
+        ``reinit_every`` says so, each call counting as one epoch; its Hessian is taken
+        on this call's data. As in MLPClassifier the optimizer goes on from the
         previous call, its learning rate and moments included.
 
         Parameters

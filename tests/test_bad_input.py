@@ -80,7 +80,13 @@ DATA = {
 
 def make(**options):
     return HessianRegularizedMLPClassifier(
-        **{"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, **options}
+        **{
+            "hidden_layer_sizes": (5,),
+            "max_iter": 2,
+            "reinit_every": 1,
+            "random_state": 0,
+            **options,
+        }
     )
 
 

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn_hessreg import HessianReinit, hessian_scores
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
+every_epoch = partial(HessianReinit, every=1)
 
 
 class Net(nn.Module):
@@ -76,7 +78,7 @@ def history(net):
 
 
 def test_exactly_the_top_scores_are_redrawn_and_all_else_is_untouched():
-    net = fit(HessianReinit(k=10, n=2, samples=None, initializer="zeros"))
+    net = fit(every_epoch(k=10, n=2, samples=None, initializer="zeros"))
     inputs, targets = torch.from_numpy(X), torch.from_numpy(Y)
     for end, begin, *_ in pairs(net):
         module = Net()
@@ -93,12 +95,12 @@ def test_exactly_the_top_scores_are_redrawn_and_all_else_is_untouched():
 
 
 def test_n_1_leaves_the_hidden_layer_alone():
-    for end, begin, *_ in pairs(fit(HessianReinit(k=50, n=1))):
+    for end, begin, *_ in pairs(fit(every_epoch(k=50, n=1))):
         assert torch.equal(end["hidden.weight"], begin["hidden.weight"])
 
 
 def test_unit_redraws_whole_rows_and_zeroes_their_biases():
-    net = fit(HessianReinit(k=25, n=2, granularity="unit", initializer="zeros"))
+    net = fit(every_epoch(k=25, n=2, granularity="unit", initializer="zeros"))
     for end, begin, *_ in pairs(net):
         rows = (begin["hidden.weight"] == 0).all(1)
         assert int(rows.sum()) == 2
@@ -109,7 +111,7 @@ def test_unit_redraws_whole_rows_and_zeroes_their_biases():
 
 @pytest.mark.parametrize("optimizer_state", ["keep", "reset"])
 def test_moments_are_kept_or_zeroed_at_the_redrawn_weights_only(optimizer_state):
-    reinit = HessianReinit(
+    reinit = every_epoch(
         k=20, initializer="zeros", optimizer_state=optimizer_state, random_state=0
     )
     for _, begin, before, after in pairs(fit(reinit)):
@@ -121,7 +123,7 @@ def test_moments_are_kept_or_zeroed_at_the_redrawn_weights_only(optimizer_state)
 
 
 def test_k_0_trains_as_if_the_callback_were_not_there():
-    plain = fit(HessianReinit(k=0, samples=10))
+    plain = fit(every_epoch(k=0, samples=10))
     without = fit(Callback())
     for a, b in zip(
         plain.module_.parameters(), without.module_.parameters(), strict=True
@@ -131,7 +133,7 @@ def test_k_0_trains_as_if_the_callback_were_not_there():
 
 
 def test_k_100_redraws_everything():
-    net = fit(HessianReinit(k=100, n=2))
+    net = fit(every_epoch(k=100, n=2))
     assert [record["count"] for record in history(net)] == [40, 16, 40, 16]
 
 
@@ -145,12 +147,17 @@ def test_k_100_redraws_everything():
     ],
 )
 def test_events_come_at_the_start_of_epochs_from_the_second_on(options, epochs):
-    net = fit(HessianReinit(**options), epochs=7)
+    net = fit(every_epoch(**options), epochs=7)
     assert [record["epoch"] for record in history(net)] == epochs
 
 
+def test_by_default_a_hundred_batches_lie_between_events():
+    net = fit(HessianReinit(), epochs=70)  # of 3 batches each
+    assert [record["epoch"] for record in history(net)] == [35, 69]
+
+
 def test_history_tells_layer_count_overlap_shares_score_range_and_seconds():
-    first, second, *_ = history(fit(HessianReinit(n=2), epochs=4))[::2]
+    first, second, *_ = history(fit(every_epoch(n=2), epochs=4))[::2]
     assert first.keys() == {
         "epoch",
         "layer",
@@ -175,7 +182,7 @@ def test_history_tells_layer_count_overlap_shares_score_range_and_seconds():
 def test_history_tells_the_share_redrawn_of_each_unit(granularity, module, fan_in):
     module = conv_module if module == "conv" else module
     options = {"k": 30, "n": 2, "granularity": granularity, "initializer": "zeros"}
-    net = fit(HessianReinit(**options), module=module, epochs=2)
+    net = fit(every_epoch(**options), module=module, epochs=2)
     ((_, after, _, _),) = pairs(net)
     for record, inputs in zip(history(net), fan_in, strict=True):
         redrawn = (after[f"{record['layer']}.weight"] == 0).flatten(1)
@@ -186,7 +193,7 @@ def test_history_tells_the_share_redrawn_of_each_unit(granularity, module, fan_i
 
 
 def test_magnitude_selects_the_largest_weights():
-    net = fit(HessianReinit(k=25, criterion="magnitude", initializer="zeros"))
+    net = fit(every_epoch(k=25, criterion="magnitude", initializer="zeros"))
     for end, begin, *_ in pairs(net):
         old = end["out.weight"].abs().flatten()
         zeroed = (begin["out.weight"] == 0).flatten()
@@ -194,7 +201,7 @@ def test_magnitude_selects_the_largest_weights():
 
 
 def test_random_selection_differs_from_event_to_event():
-    net = fit(HessianReinit(k=50, criterion="random", initializer="zeros"), epochs=6)
+    net = fit(every_epoch(k=50, criterion="random", initializer="zeros"), epochs=6)
     masks = [(begin["out.weight"] == 0) for _, begin, *_ in pairs(net)]
     assert any(not torch.equal(masks[0], mask) for mask in masks[1:])
     assert all(int(mask.sum()) == 8 for mask in masks)
@@ -203,10 +210,7 @@ def test_random_selection_differs_from_event_to_event():
 def test_same_seed_gives_the_same_model_and_another_seed_another():
     models = [
         torch.cat(
-            [
-                p.flatten()
-                for p in fit(HessianReinit(random_state=s)).module_.parameters()
-            ]
+            [p.flatten() for p in fit(every_epoch(random_state=s)).module_.parameters()]
         )
         for s in (0, 0, 1)
     ]
@@ -224,7 +228,7 @@ def test_global_generator_is_untouched_by_events():
             self.states_.append(torch.get_rng_state())
 
     plain, regularised = (
-        dict(fit(HessianReinit(k=k, samples=10), callbacks__watch=Record()).callbacks_)
+        dict(fit(every_epoch(k=k, samples=10), callbacks__watch=Record()).callbacks_)
         for k in (0, 10)
     )
     for a, b in zip(plain["watch"].states_, regularised["watch"].states_, strict=True):
@@ -236,7 +240,7 @@ def test_works_on_a_regression_net_with_validation_split():
         lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1)),
         max_epochs=3,
         verbose=0,
-        callbacks=[("reinit", HessianReinit(n=2, samples=16))],
+        callbacks=[("reinit", every_epoch(n=2, samples=16))],
     ).fit(X, Y[:, None].astype("float32"))
     assert len(history(net)) == 4
 
@@ -244,7 +248,7 @@ def test_works_on_a_regression_net_with_validation_split():
 def test_works_on_probabilities_and_skorchs_default_criterion():
     module = lambda: nn.Sequential(nn.Linear(5, 2), nn.Softmax(1))  # noqa: E731
     net = NeuralNetClassifier(
-        module, max_epochs=2, verbose=0, callbacks=[("reinit", HessianReinit())]
+        module, max_epochs=2, verbose=0, callbacks=[("reinit", every_epoch())]
     ).fit(X, Y)
     assert len(history(net)) == 1
 
@@ -263,7 +267,7 @@ def test_works_on_dict_inputs():
         criterion=nn.CrossEntropyLoss,
         max_epochs=2,
         verbose=0,
-        callbacks=[("reinit", HessianReinit())],
+        callbacks=[("reinit", every_epoch())],
     ).fit({"a": X[:, :2], "b": X[:, 2:]}, Y)
     assert len(history(net)) == 1
 
@@ -278,18 +282,18 @@ def test_frozen_layers_are_passed_over():
         def forward(self, x):
             return self.head(super().forward(x))
 
-    net = fit(HessianReinit(n=1), module=Frozen)
+    net = fit(every_epoch(n=1), module=Frozen)
     assert {record["layer"] for record in history(net)} == {"out"}
 
 
 def test_warm_start_goes_on_counting_epochs():
-    net = fit(HessianReinit(), epochs=2, warm_start=True)
+    net = fit(every_epoch(), epochs=2, warm_start=True)
     net.fit(X, Y)
     assert [record["epoch"] for record in history(net)] == [2, 3, 4]
 
 
 def test_net_with_callback_survives_pickle():
-    net = fit(HessianReinit(random_state=0))
+    net = fit(every_epoch(random_state=0))
     # as text, because the first overlap is NaN, which equals nothing
     assert repr(history(pickle.loads(pickle.dumps(net)))) == repr(history(net))
 
@@ -320,7 +324,7 @@ def test_bad_parameter_is_refused_before_the_first_batch(options, message):
         Net,
         criterion=nn.CrossEntropyLoss,
         verbose=0,
-        callbacks=[HessianReinit(**options), Count()],
+        callbacks=[every_epoch(**options), Count()],
     )
     with pytest.raises(ValueError, match=message):
         net.fit(X, Y)
@@ -337,7 +341,7 @@ def conv_module():
 
 @pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
 def test_highest_scores_of_a_convolution_are_redrawn(curvature):
-    reinit = HessianReinit(
+    reinit = every_epoch(
         k=40, n=2, samples=None, curvature=curvature, initializer="zeros"
     )
     ((before, after, _, _),) = pairs(fit(reinit, module=conv_module, epochs=2))
@@ -353,7 +357,7 @@ def test_highest_scores_of_a_convolution_are_redrawn(curvature):
 
 
 def test_unit_of_a_convolution_is_an_output_channel_with_its_bias():
-    reinit = HessianReinit(k=50, n=2, granularity="unit", initializer="zeros")
+    reinit = every_epoch(k=50, n=2, granularity="unit", initializer="zeros")
     ((_, after, _, _),) = pairs(fit(reinit, module=conv_module, epochs=2))
     zeros = [
         (after[f"1.{part}"] == 0).flatten(1 if part == "weight" else 0)
@@ -368,8 +372,8 @@ def test_units_of_a_transposed_convolution_are_refused_before_training():
         nn.Unflatten(1, (5, 1)), nn.ConvTranspose1d(5, 2, 1), nn.Flatten()
     )
     with pytest.raises(ValueError, match=r"ConvTranspose1d.*\(5, 2, 1\).*'weight'"):
-        fit(HessianReinit(granularity="unit"), module=module)
-    assert len(history(fit(HessianReinit(), module=module))) == 2
+        fit(every_epoch(granularity="unit"), module=module)
+    assert len(history(fit(every_epoch(), module=module))) == 2
 
 
 class Twice(nn.Module):
@@ -384,7 +388,7 @@ class Twice(nn.Module):
 
 
 def test_layer_used_twice_is_scored_and_redrawn():
-    records = history(fit(HessianReinit(k=20), module=Twice))
+    records = history(fit(every_epoch(k=20), module=Twice))
     assert [(r["epoch"], r["layer"], r["count"]) for r in records] == [
         (2, "layer", 5),
         (3, "layer", 5),
@@ -400,7 +404,7 @@ class Standardise(nn.Module):
 
 def test_interacting_samples_are_refused_per_sample_before_training():
     module = lambda: nn.Sequential(nn.Linear(5, 2), Standardise())  # noqa: E731
-    reinit = HessianReinit(curvature="per_sample")
+    reinit = every_epoch(curvature="per_sample")
     net = NeuralNetClassifier(
         module, criterion=nn.CrossEntropyLoss, verbose=0, callbacks=[reinit]
     )
@@ -410,9 +414,9 @@ def test_interacting_samples_are_refused_per_sample_before_training():
 
 
 def test_working_memory_is_scikit_learns():
-    expected = history(fit(HessianReinit(n=2, random_state=0), epochs=2))
+    expected = history(fit(every_epoch(n=2, random_state=0), epochs=2))
     with config_context(working_memory=1e-4):
-        records = history(fit(HessianReinit(n=2, random_state=0), epochs=2))
+        records = history(fit(every_epoch(n=2, random_state=0), epochs=2))
     # sums of 60 samples and 40 weights in another order
     tolerance = (60 + 40) * 2**-23
     for record, other in zip(records, expected, strict=True):
@@ -426,7 +430,7 @@ def test_infinite_scores_stop_the_training_before_any_redraw():
             return 3e38 * (z - z.detach()).square().mean()
 
     net = NeuralNet(
-        Net, criterion=Overflow, lr=0, verbose=0, callbacks=[HessianReinit(k=100)]
+        Net, criterion=Overflow, lr=0, verbose=0, callbacks=[every_epoch(k=100)]
     ).initialize()
     before = copy.deepcopy(net.module_.state_dict())
     with pytest.raises(ValueError, match=r"'out' contain NaN or infinity.*Lower"):

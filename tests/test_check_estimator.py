@@ -11,6 +11,7 @@ FAST = {
     "max_iter": 15,
     "learning_rate_init": 0.03,
     "n_iter_no_change": 15,
+    "reinit_every": 1,
 }
 # the weights must have time to recover from the last re-initialisation
 MILD = {**FAST, "k": 2, "reinit_until": 8}

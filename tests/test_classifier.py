@@ -36,6 +36,7 @@ def make(**options):
         "max_iter": 10,
         "batch_size": 25,
         "learning_rate_init": 0.01,
+        "reinit_every": 1,
         "random_state": 0,
         **options,
     }
@@ -272,6 +273,13 @@ def test_partial_fit_reinitialises_from_the_second_call_on():
     assert [record["epoch"] for record in clf.reinit_history_] == [2, 3]
     assert clf.n_iter_ == 1
     assert len(clf.loss_curve_) == 3
+
+
+def test_by_default_updates_are_counted_over_calls_of_partial_fit():
+    clf = make(reinit_every="auto", batch_size=2)  # 75 updates in each call
+    for _ in range(5):
+        clf.partial_fit(X, Y, classes=[0, 1, 2])
+    assert [record["epoch"] for record in clf.reinit_history_] == [3, 5]
 
 
 def test_warm_start_continues_and_cold_start_does_not():

@@ -47,6 +47,7 @@ def make(**options):
         "hidden_layer_sizes": (8, 6),
         "max_iter": 6,
         "batch_size": 30,
+        "reinit_every": 1,
         "random_state": 0,
         **options,
     }

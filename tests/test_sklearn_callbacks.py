@@ -61,6 +61,7 @@ def make(**options):
         "max_iter": 4,
         "batch_size": 25,
         "learning_rate_init": 0.01,
+        "reinit_every": 1,
         "random_state": 0,
         **options,
     }

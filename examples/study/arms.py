@@ -72,9 +72,9 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
     if control := CONTROLS.get(arm.split()[0]):
         names = {"k", "n", "optimizer_state", "granularity"} & method.keys()
         options = {name: method.pop(name) for name in names}
-        callbacks.insert(0, control(**options, random_state=seed))
+        callbacks.insert(0, control(**options, every=1, random_state=seed))
     return HessianRegularizedMLPClassifier(
-        **{"k": 0, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
+        **{"k": 0, "reinit_every": 1, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
         | settings
         | method,
         max_iter=epochs,

@@ -55,8 +55,8 @@ class ReinitHistoryDisplay:
     >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
     >>> from sklearn_hessreg import ReinitHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = HessianRegularizedMLPClassifier(tol=0.1, random_state=0).fit(X, y)
-    >>> display = ReinitHistoryDisplay.from_estimator(clf)
+    >>> clf = HessianRegularizedMLPClassifier(reinit_every=5, random_state=0)
+    >>> display = ReinitHistoryDisplay.from_estimator(clf.fit(X, y))
     >>> display.plot(kind="units").units_[0]
     array([0])
     """
