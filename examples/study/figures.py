@@ -145,23 +145,25 @@ def draw_stream(rows):
     return fig
 
 
-def draw_paper(rows):
+def draw_paper(rows, n):
     """Draw accuracy and loss by epoch for each k, before and after re-initialising."""
-    fig, axes = _panels(3, len(paper.SOLVERS), 4.2, 2.6, sharex=True, sharey="row")
+    fig, axes = _panels(4, len(paper.SOLVERS), 4.2, 2.3, sharex=True, sharey="row")
     columns = {
         "test_accuracy": "test accuracy,\nend of epoch",
         "test_accuracy_after": "test accuracy,\nright after redrawing",
-        "train_loss": "training loss",
+        "train_loss": "training loss,\nend of epoch",
+        "train_loss_after": "training loss,\nright after redrawing",
     }
     for (i, column), (j, solver) in product(
         enumerate(columns), enumerate(paper.SOLVERS)
     ):
-        arms = [arm for arm in paper.ARMS if arm.startswith(solver)]
+        arms = [f"{solver} k=0", *[f"{solver} n={n} k={k}" for k in paper.K]]
         draw_curves(axes[i, j], rows, arms, column, label=lambda arm: arm.split()[-1])
-        axes[0, j].set_title(f"{solver}, n=1")
-        axes[2, j].set(xlabel="epoch", yscale="log")
-    for ax, name in zip(axes[:, 0], columns.values(), strict=True):
+        axes[0, j].set_title(f"{solver}, n={n}")
+        axes[-1, j].set_xlabel("epoch")
+    for ax, (column, name) in zip(axes[:, 0], columns.items(), strict=True):
         ax.set_ylabel(name)
+        ax.set_yscale("log" if "loss" in column else "linear")
     _legend_below(fig)
     fig.suptitle("The paper's experiment: mean and range over the seeds")
     return fig
@@ -202,10 +204,13 @@ def draw_all(results):
             yield f"noise_{dataset}", draw_noise(rows, dataset)
         yield "comparisons", draw_comparisons(rows)
         yield "settings", draw_settings(rows)
-    for study, draw in ((stream.STUDY, draw_stream), (paper.STUDY, draw_paper)):
-        rows = load(results, study)
-        if len(rows):
-            yield study.name, draw(rows)
+    rows = load(results, stream.STUDY)
+    if len(rows):
+        yield "stream", draw_stream(rows)
+    rows = load(results, paper.STUDY)
+    for n in (1, 2):
+        if rows["arm"].str.contains(f" n={n} ").any():
+            yield f"paper_n{n}", draw_paper(rows, n)
 
 
 def main(argv=None):

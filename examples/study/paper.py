@@ -1,8 +1,7 @@
 """The paper's experiment: MNIST, hidden layers 1000-1000-500-200, k from 0 to 30.
 
 First a learning rate is chosen for each solver, without the method, on a part of the
-training images; ``--select`` stops there. With n=2, which takes longer:
-``--arms 'adam n=2 k=10' 'adam n=2 k=20'`` and so on.
+training images; ``--select`` stops there. ``--arms '*k=0' '*n=1*'`` leaves out n=2.
 """
 
 import argparse
@@ -18,11 +17,10 @@ from study.runner import Study, execute, parse
 from study.watch import Watch
 
 SOLVERS = {"adam": (0.0003, 0.001, 0.003), "sgd": (0.01, 0.03, 0.1)}
+K = (10, 20, 30)
 ARMS = [
-    f"{solver} {method}"
-    for solver, method in product(
-        SOLVERS, ("k=0", *[f"n=1 k={k}" for k in (10, 20, 30)])
-    )
+    *[f"{solver} k=0" for solver in SOLVERS],
+    *[f"{solver} n={n} k={k}" for n, solver, k in product((1, 2), SOLVERS, K)],
 ]
 RATES = [f"{solver} lr={rate}" for solver, rates in SOLVERS.items() for rate in rates]
 COLUMNS = [
