@@ -4,8 +4,8 @@ A name is made of words: what is done to the network (``none``, ``ours``, the co
 ``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
 ``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
 weights by Xavier's uniform numbers after every epoch and keeps the optimizer's state;
-``reset``, ``unit``, ``zeros`` and ``every=`` say otherwise; ``until=half`` stops after
-half of the epochs.
+``reset``, ``unit`` and ``zeros`` say otherwise; ``every=5`` acts at every fifth epoch,
+``until=half`` stops after half of them.
 """
 
 from itertools import product
@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg._build import METHOD_PARAMETERS
 from study.controls import DiagonalReinit, LowestReinit
 
 CONTROLS = {"lowest": LowestReinit, "diagonal": DiagonalReinit}
@@ -70,9 +71,9 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
     method = parameters(arm, epochs)
     callbacks = list(callbacks)
     if control := CONTROLS.get(arm.split()[0]):
-        names = {"k", "n", "optimizer_state", "granularity"} & method.keys()
-        options = {name: method.pop(name) for name in names}
-        callbacks.insert(0, control(**options, every=1, random_state=seed))
+        names = METHOD_PARAMETERS.keys() & method.keys()
+        options = {METHOD_PARAMETERS[name]: method.pop(name) for name in names}
+        callbacks.insert(0, control(**{"every": 1} | options, random_state=seed))
     return HessianRegularizedMLPClassifier(
         **{"k": 0, "reinit_every": 1, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
         | settings
