@@ -238,3 +238,16 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     figures.main([*folder, "--figures", str(tmp_path)])
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     assert drawn == {"noise_digits", "comparisons", "settings", "stream"}
+
+
+@pytest.mark.parametrize("dataset", ["digits", "cancer", "classification"])
+def test_defaults_leave_the_last_epoch_of_each_run(dataset, tmp_path):
+    from study import defaults
+
+    arms = ["none", "ours n=1 k=10 every=auto"]
+    command = ["--quick", "--dataset", dataset, "--results", str(tmp_path)]
+    defaults.main([*command, "--arms", *arms, "--seeds", "0"])
+    rows = pd.read_csv(tmp_path / f"defaults_{dataset}.csv")
+    assert rows["arm"].tolist() == arms
+    assert rows["epoch"].tolist() == [2, 2]
+    assert rows["test_accuracy"].between(0, 1).all()

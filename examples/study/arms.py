@@ -33,7 +33,7 @@ _FLAGS = {
 _VALUES = {
     "n": ("n", int),
     "k": ("k", float),
-    "every": ("reinit_every", int),
+    "every": ("reinit_every", lambda value: value if value == "auto" else int(value)),
     "dropout": ("dropout", float),
     "weight_decay": ("alpha", float),
     "lr": ("learning_rate_init", float),

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 from mnist import load_mnist
-from sklearn.datasets import load_digits, make_classification
+from sklearn.datasets import load_breast_cancer, load_digits, make_classification
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -98,4 +98,18 @@ def _classification(seed, quick):
     return X[:rows], y[:rows], X[rows:], y[rows:]
 
 
-_TABLES = {"digits": _digits, "classification": _classification}
+def _cancer(seed, quick):
+    """Split scikit-learn's breast cancer data, 30 % for the test, standardised."""
+    X, y = load_breast_cancer(return_X_y=True)
+    parts = train_test_split(X, y, test_size=0.3, stratify=y, random_state=seed)
+    X, X_test, y, y_test = parts
+    scaler = StandardScaler().fit(X)
+    X, X_test = (scaler.transform(part).astype(np.float32) for part in (X, X_test))
+    return X, y, X_test, y_test
+
+
+_TABLES = {
+    "digits": _digits,
+    "cancer": _cancer,
+    "classification": _classification,
+}

@@ -53,6 +53,8 @@ class Watch(Callback):
         with torch.inference_mode():
             for name, (X, y) in self.data.items():
                 logits, target = module(torch.from_numpy(X)), torch.from_numpy(y)
+                if logits.shape[1] == 1:  # of two classes, the first one's logit is 0
+                    logits = F.pad(logits, (1, 0))
                 found[f"{name}_loss"] = F.cross_entropy(logits, target).item()
                 right = logits.argmax(1) == target
                 found[f"{name}_accuracy"] = right.double().mean().item()
