@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench study
+.PHONY: help demo test lint docs bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -18,19 +18,30 @@ demo: .venv/ready ## Digits with wrong labels, with and without the method; draw
 	@MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
 
 # one thread a process: two test processes share the cores
-test: .venv/ready ## Run the tests and the doctests.
+test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 lint: .venv/ready ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+.venv/docs-ready: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--constraint .constraints.txt --editable ".[docs]"
+	@touch $@
+
+# from nothing, so that every example runs with the package as it is now
+docs: .venv/docs-ready ## Build the site in docs/_build/html, every example executed.
+	@rm -rf docs/_build docs/auto_examples docs/generated
+	@OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/sphinx-build --fail-on-warning \
+		--keep-going --builder html docs docs/_build/html
+
 .venv/bench-ready: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check \
 		--constraint .constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench: .venv/bench-ready ## Print the tables of docs/scores.md and speed.md; 20 minutes.
+bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; 20 minutes.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py

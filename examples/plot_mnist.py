@@ -11,7 +11,9 @@ on all 60,000 images for three epochs, k=0 beside k=10 and n=1 with the exact He
 and n=3, over five seeds; about ten minutes.
 
 The images come from the file named by the environment variable ``HESSREG_MNIST`` (an
-npz with X_train, y_train, X_test, y_test), and otherwise from OpenML.
+npz with X_train, y_train, X_test, y_test), and otherwise from OpenML. Where that
+variable is not set when the documentation is built, this page shows the script without
+its output.
 """
 
 import sys

@@ -80,7 +80,7 @@ logging.getLogger("sklearn_hessreg").setLevel(logging.NOTSET)
 # each of its 16 output channels.
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-image = ax.imshow(scores["4"].flatten(1), aspect="auto", cmap="cividis")
+image = ax.imshow(scores["4"].flatten(1).numpy(), aspect="auto", cmap="cividis")
 ax.set(xlabel="weight: input channel, row, column", ylabel="output channel")
 fig.colorbar(image, label="score")
 plt.show()

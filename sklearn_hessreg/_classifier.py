@@ -168,7 +168,7 @@ class HessianRegularizedMLPClassifier(
         Biases of each layer.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if ``X`` had names that are all strings.
     n_iter_ : int
         Epochs run by the last call of ``fit`` or ``partial_fit``.

@@ -1,0 +1,69 @@
+"""Settings of the documentation site, built by `make docs`."""
+
+import os
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
+
+project = "sklearn_hessreg"
+author = "The sklearn_hessreg developers"
+copyright = author
+version = release = installed_version("sklearn_hessreg")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+    "outside_links",
+    "tidy_code",
+]
+# the results are data, with a README for readers of the repository
+exclude_patterns = ["_build", "results"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False  # the template lists them
+
+# without MNIST that example is shown, not run
+unrun = "" if os.environ.get("HESSREG_MNIST") else "(?!mnist)"
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": f"/plot_{unrun}",
+    "ignore_pattern": r"(^|/)mnist\.py",  # the data for the others
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_hessreg",),
+    "inspect_global_variables": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "show_memory": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_hessreg"
+html_static_path = ["_static"]
+# only the API and the gallery have so many pages that they need navigation beside them
+pages = sorted(Path(__file__).parent.glob("*.md"))
+html_sidebars = {page.stem: [] for page in [*pages, Path("search"), Path("genindex")]}
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": False,
+    "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["sphinx-version"],
+    "footer_end": ["theme-version"],
+    "secondary_sidebar_items": ["page-toc"],
+}
