@@ -25,6 +25,7 @@ from sklearn_hessreg._hessian import (
     select_layers,
     weight_layers,
 )
+from sklearn_hessreg._persistence import to_arrays, to_tensors
 from sklearn_hessreg._reinit import (
     INITIALIZERS,
     draw_like,
@@ -201,6 +202,20 @@ class HessianReinit(Callback):
         self.masks_ = {}
         self.updates_ = 0
         return self
+
+    def __getstate__(self):
+        state = vars(self).copy()
+        if "generator_" in state:
+            state["generator_"] = self.generator_.get_state().numpy()
+            state["masks_"] = to_arrays(self.masks_)
+        return state
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if "generator_" in state:
+            self.generator_ = torch.Generator()
+            self.generator_.set_state(torch.tensor(state["generator_"]))
+            self.masks_ = to_tensors(state["masks_"])
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Refuse before training what could only fail during it."""

@@ -13,6 +13,8 @@ from skorch.helper import predefined_split
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from sklearn_hessreg._persistence import rebuild_net, reduce_net
+
 PREDICTION_BATCH = 1024
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 _SIGNS = torch.tensor([-1.0, 1.0])  # of a single logit, for the first and second class
@@ -239,6 +241,12 @@ class MLPNet(NeuralNet):
                     joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
                 joined[rows] = part
         return joined
+
+    def __getstate__(self):
+        return reduce_net(self)
+
+    def __setstate__(self, state):
+        rebuild_net(self, state)
 
     def continue_from(self, net, keep_optimizer):
         """Take over copies of another net's weights, history and callback states."""

@@ -1,0 +1,256 @@
+"""The ways of a trained model to where it predicts: ONNX, skops, pickle and joblib."""
+
+import copy
+import io
+import pickle
+import re
+from pathlib import Path
+
+import joblib
+import numpy as np
+import onnxruntime
+import pytest
+import skops.io
+import torch
+from skl2onnx import to_onnx
+from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, LRScheduler
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier, HessianReinit
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, Y = load_iris(return_X_y=True)
+LABELS = {
+    "binary": Y == 1,
+    "multiclass": np.array(["setosa", "versicolor", "virginica"])[Y],
+}
+PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
+
+
+def make(**options):
+    """A small, quick estimator."""
+    options = {
+        "hidden_layer_sizes": (8,),
+        "n": 2,
+        "max_iter": 3,
+        "batch_size": 25,
+        "random_state": 0,
+        **options,
+    }
+    return HessianRegularizedMLPClassifier(**options)
+
+
+def through_pickle(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def through_skops(model):
+    dumped = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=dumped)
+    return skops.io.loads(dumped, trusted=types)
+
+
+def assert_trains_on_alike(one, two):
+    for each in (one, two):
+        each.partial_fit(X, Y)
+    for a, b in zip(one.coefs_, two.coefs_, strict=True):
+        assert np.array_equal(a, b)
+
+
+def packages(dumped):
+    """Name the packages that a pickle imports from."""
+    names = set()
+
+    class Recorder(pickle.Unpickler):
+        def find_class(self, module, name):
+            names.add(module.split(".")[0])
+            return super().find_class(module, name)
+
+    Recorder(io.BytesIO(dumped)).load()
+    return names
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("scaled", [True, False], ids=["pipeline", "alone"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype):
+    rows = X.astype(dtype)
+    steps = [StandardScaler()] if scaled else []
+    model = make_pipeline(*steps, make()).fit(rows, labels)
+    clf = model.steps.pop()[1]
+    converted = to_onnx(
+        make_pipeline(*steps, clf.to_sklearn()), rows[:1], options={"zipmap": False}
+    )
+    session = onnxruntime.InferenceSession(
+        converted.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    predicted, proba = session.run(None, {"X": rows})
+    inputs = model.transform(rows) if scaled else rows
+    # sums of up to 8 terms, whose rounding errors the softmax only shrinks
+    expected = clf.predict_proba(inputs)
+    np.testing.assert_allclose(proba, expected, atol=8 * np.finfo(dtype).eps)
+    assert np.array_equal(clf.classes_[proba.argmax(1)], clf.predict(inputs))
+    assert np.array_equal(predicted.astype(labels.dtype), clf.predict(inputs))
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_skops_trusts_the_converted_model_as_it_is(labels):
+    clf = make().fit(X, labels).to_sklearn()
+    dumped = skops.io.dumps(clf)
+    assert skops.io.get_untrusted_types(data=dumped) == []
+    loaded = skops.io.loads(dumped)
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert np.array_equal(loaded.predict(X), clf.predict(X))
+
+
+def test_the_converted_model_needs_neither_torch_nor_this_package():
+    dumped = pickle.dumps(make().fit(X, Y).to_sklearn())
+    assert packages(dumped) <= {"sklearn", "numpy", "builtins", "copyreg"}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_skops_asks_for_trust_in_this_package_alone(solver, labels):
+    clf = make(solver=solver).fit(X, labels)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(clf))
+    assert types
+    assert all(name.startswith("sklearn_hessreg.") for name in types)
+    loaded = through_skops(clf)
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"solver": "sgd", "learning_rate": "adaptive"},
+        {"random_state": np.random.RandomState(0)},
+        {"alpha": np.float64(1e-3), "n_iter_no_change": np.inf, "dropout": 0.5},
+    ],
+    ids=["adam", "sgd", "RandomState", "numpy-numbers"],
+)
+@pytest.mark.parametrize("through", [through_pickle, through_skops])
+def test_a_loaded_model_trains_on_to_the_bit(options, through):
+    clf = make(**options).partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X, Y)
+    loaded = through(clf)
+    assert loaded.history_ == clf.history_
+    assert_trains_on_alike(clf, loaded)
+
+
+@pytest.mark.parametrize("through", [through_pickle, through_skops])
+def test_a_schedule_of_learning_rates_goes_on_in_a_loaded_model(through):
+    schedule = LRScheduler(policy="StepLR", step_size=2)
+    clf = make(skorch_callbacks=[schedule]).partial_fit(X, Y, classes=[0, 1, 2])
+    assert_trains_on_alike(clf, through(clf))
+
+
+@pytest.mark.parametrize("through", [through_pickle, through_skops])
+def test_a_loaded_pipeline_predicts_alike(through):
+    model = make_pipeline(StandardScaler(), make(early_stopping=True)).fit(X, Y)
+    assert np.array_equal(through(model).predict_proba(X), model.predict_proba(X))
+
+
+def test_a_dump_holds_nothing_of_torch_and_skorch_so_no_device():
+    dumped = pickle.dumps(make(verbose=1).fit(X, Y))
+    assert packages(dumped) <= {"sklearn_hessreg", "numpy", "builtins", "copyreg"}
+
+
+def test_a_schedule_of_learning_rates_brings_no_tensors_into_a_dump():
+    clf = make(skorch_callbacks=[LRScheduler(policy="StepLR", step_size=2)]).fit(X, Y)
+    with pytest.MonkeyPatch.context() as patch:  # what torch writes of a CUDA tensor
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:63")
+        dumped = pickle.dumps(clf)
+    assert np.array_equal(pickle.loads(dumped).predict_proba(X), clf.predict_proba(X))
+
+
+def test_a_model_from_a_device_that_is_not_here_goes_on_on_the_cpu():
+    clf = make().fit(X, Y)
+    clf.net_.device = "cuda:63"
+    loaded = through_pickle(clf)
+    clf.net_.device = "cpu"
+    assert loaded.net_.device == "cpu"
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_trains_on_alike(clf, loaded)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_comes_back_to_the_device_it_was_trained_on():
+    clf = make(device="cuda").fit(X, Y)
+    loaded = through_pickle(clf)
+    assert next(loaded.net_.module_.parameters()).is_cuda
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_trains_on_alike(clf, loaded)
+
+
+def test_arrays_that_joblib_maps_from_a_file_are_copied(tmp_path):
+    clf = make().partial_fit(X, Y, classes=[0, 1, 2])
+    joblib.dump(clf, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert_trains_on_alike(clf, loaded)
+
+
+def test_a_loaded_model_is_the_trained_one_whatever_its_parameters_are_now():
+    clf = make().fit(X, Y)
+    expected = clf.predict_proba(X)
+    clf.set_params(hidden_layer_sizes=(3,), activation="tanh", solver="sgd")
+    assert np.array_equal(through_pickle(clf).predict_proba(X), expected)
+
+
+def test_loading_leaves_torchs_global_generator_alone():
+    dumped = pickle.dumps(make().fit(X, Y))
+    state = torch.get_rng_state()
+    pickle.loads(dumped)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_deep_copy_trains_by_itself():
+    clf = make().partial_fit(X, Y, classes=[0, 1, 2])
+    before = clf.coefs_
+    copy.deepcopy(clf).partial_fit(X, Y)
+    for a, b in zip(clf.coefs_, before, strict=True):
+        assert np.array_equal(a, b)
+
+
+class Count(Callback):
+    """Counts epochs, and records what JSON does not keep."""
+
+    def initialize(self):
+        self.epochs_ = 0
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs_ += 1
+        net.history.record("shape", (self.epochs_, 1))
+
+
+def test_callbacks_of_the_user_come_back_as_they_were():
+    clf = make(skorch_callbacks=[Count]).fit(X, Y)
+    loaded = through_pickle(clf)
+    assert [name for name, _ in loaded.net_.callbacks_] == [
+        name for name, _ in clf.net_.callbacks_
+    ]
+    assert dict(loaded.net_.callbacks_)["Count"].epochs_ == 3
+    assert loaded.history_[:, "shape"] == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_an_optimizer_of_the_user_comes_back_with_its_state():
+    clf = make(solver=torch.optim.RMSprop).partial_fit(X, Y, classes=[0, 1, 2])
+    assert_trains_on_alike(clf, through_pickle(clf))
+
+
+def test_the_callback_alone_goes_on_drawing_where_it_was():
+    callback = HessianReinit(random_state=0).initialize()
+    torch.rand(3, generator=callback.generator_)
+    for loaded in (through_pickle(callback), through_skops(callback)):
+        assert torch.equal(
+            loaded.generator_.get_state(), callback.generator_.get_state()
+        )
+
+
+def test_the_page_on_deployment_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    assert blocks
+    exec(compile("\n".join(blocks), PAGE.name, "exec"), {})
