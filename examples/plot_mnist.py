@@ -23,7 +23,6 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 from mnist import load_mnist
-from skorch.callbacks import ProgressBar
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
@@ -59,7 +58,6 @@ def papers_network(data):
             batch_size=64,
             max_iter=3,
             random_state=0,
-            skorch_callbacks=[ProgressBar()],
         )
         start = time.perf_counter()
         clf.fit(X_train, y_train, X_val=X_test, y_val=y_test)
