@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help demo test lint docs bench study
+.PHONY: help demo test test-oldest lint bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -20,6 +21,15 @@ demo: .venv/ready ## Digits with wrong labels, with and without the method; draw
 # one thread a process: two test processes share the cores
 test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+.venv-oldest/ready: pyproject.toml .constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
+		--constraint .constraints-oldest.txt --editable ".[test]"
+	@touch $@
+
+test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n 2
 
 lint: .venv/ready ## Check style and formatting.
 	$(BIN)/ruff check .

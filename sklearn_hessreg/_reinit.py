@@ -45,9 +45,9 @@ def reduce_units(scores, aggregation):
 
 def _top_mask(scores, k):
     """Mark the highest k percent of a vector by index, never by threshold."""
-    # as a fraction, because 7 / 100 * 100 is more than 7 in floating point; + 0 makes
-    # a number of a boolean
-    count = math.ceil(Fraction(str(k + 0)) * scores.numel() / 100)
+    # as a fraction, because 7 / 100 * 100 is more than 7 in floating point; the sign
+    # makes a number of a boolean
+    count = math.ceil(Fraction(str(+k)) * scores.numel() / 100)
     top = torch.argsort(scores, descending=True, stable=True)[:count]
     return torch.zeros_like(scores, dtype=torch.bool).index_fill_(0, top, True)
 

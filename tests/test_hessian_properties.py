@@ -14,6 +14,9 @@ from sklearn_hessreg import hessian_scores
 # the same examples in every run, without a clock
 settings.register_profile("same", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("same")
+# what is left of a curvature that cancels, as in 1 - tanh(z) ** 2 for large z: some eps
+# times products of inputs, which are of the order of 10
+ROUNDING = 1e-12
 
 
 class Skip(nn.Module):
@@ -68,7 +71,7 @@ def test_scores_equal_the_materialised_hessian(problem, curvature):
     net, loss, X, y = problem
     for name, S in all_scores(net, loss, X, y, curvature).items():
         reference = reference_scores(net, loss, X, y, name, curvature)
-        assert_equal_to_reference(S, reference)
+        assert_equal_to_reference(S, reference, ROUNDING)
 
 
 @given(problems(), st.sampled_from(["mean_loss", "per_sample"]))
@@ -77,7 +80,7 @@ def test_scores_are_those_of_the_loss_times_a_factor(problem, curvature):
     expected = all_scores(net, loss, X, y, curvature)
     scores = all_scores(net, lambda z, t: 4 * loss(z, t), X, y, curvature)
     for name, S in scores.items():
-        assert_equal_to_reference(S, 4 * expected[name])
+        assert_equal_to_reference(S, 4 * expected[name], ROUNDING)
 
 
 @given(problems())

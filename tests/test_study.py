@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+pytest.importorskip("cleanlab", reason="needs the packages of the study")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SOME_ARMS = ["none", "ours n=3 k=10", "lowest n=3 k=10", "dropout=0.3"]
 DIGITS = ["--quick", "--dataset", "digits"]
