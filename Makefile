@@ -2,8 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint docs bench study
-.PHONY: help demo test test-oldest lint bench study
+.PHONY: help demo test test-oldest lint docs bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -31,9 +30,10 @@ test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n 2
 
-lint: .venv/ready ## Check style and formatting.
+lint: .venv/ready ## Check style, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 .venv/docs-ready: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check \

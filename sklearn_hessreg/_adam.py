@@ -22,7 +22,7 @@ class Adam(torch.optim.Adam):
         return loss
 
     # torch would record every step for its profiler, and call hooks of the step
-    step.hooked = True
+    step.hooked = True  # type: ignore[attr-defined]
 
     def register_step_pre_hook(self, hook):
         """Refuse hooks, which this step does not call."""

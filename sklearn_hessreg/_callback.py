@@ -4,6 +4,7 @@ import math
 from functools import partial
 from numbers import Integral, Real
 from time import perf_counter
+from typing import Any, Literal
 
 import torch
 from sklearn import get_config
@@ -33,6 +34,15 @@ from sklearn_hessreg._reinit import (
     reset_state,
     select_top_k,
     write_masked,
+)
+from sklearn_hessreg._typing import (
+    Aggregation,
+    Criterion,
+    Curvature,
+    Granularity,
+    Initializer,
+    OptimizerState,
+    Scope,
 )
 
 AUTO_UPDATES = 100  # from one re-initialisation to the next under every="auto"
@@ -161,22 +171,24 @@ class HessianReinit(Callback):
     [(2, '0', 40), (2, '2', 4), (3, '0', 40), (3, '2', 4)]
     """
 
+    reinit_history_: list[dict[str, Any]]  # set by initialize, for type checkers
+
     def __init__(
         self,
-        k=10,
-        n=1,
-        aggregation="mean",
-        initializer="xavier_uniform",
-        granularity="weight",
-        scope="layer",
-        curvature="mean_loss",
-        criterion="hessian",
-        every="auto",
-        until=None,
-        samples=256,
-        optimizer_state="keep",
-        random_state=None,
-    ):
+        k: float = 10,
+        n: int = 1,
+        aggregation: Aggregation = "mean",
+        initializer: Initializer = "xavier_uniform",
+        granularity: Granularity = "weight",
+        scope: Scope = "layer",
+        curvature: Curvature = "mean_loss",
+        criterion: Criterion = "hessian",
+        every: int | Literal["auto"] = "auto",
+        until: int | None = None,
+        samples: int | None = 256,
+        optimizer_state: OptimizerState = "keep",
+        random_state: int | None = None,
+    ) -> None:
         self.k = k
         self.n = n
         self.aggregation = aggregation

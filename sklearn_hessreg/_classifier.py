@@ -1,20 +1,25 @@
 """HessianRegularizedMLPClassifier: the scikit-learn estimator around the skorch net."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch import NeuralNet
+from skorch.history import History
 
 from sklearn_hessreg import _data
 from sklearn_hessreg._build import (
@@ -30,6 +35,20 @@ from sklearn_hessreg._compat import CallbackSupportMixin
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
 from sklearn_hessreg._net import classify, log_probabilities, probabilities, run
 from sklearn_hessreg._sklearn_callbacks import fit_task, init_context
+from sklearn_hessreg._typing import (
+    Activation,
+    Aggregation,
+    Criterion,
+    Curvature,
+    Granularity,
+    Initializer,
+    LearningRate,
+    MatrixLike,
+    OptimizerState,
+    Scope,
+    Solver,
+    fit_context,
+)
 
 # What a fitted MLPClassifier has, under the same names.
 _SKLEARN_ATTRIBUTES = (
@@ -244,6 +263,22 @@ class HessianRegularizedMLPClassifier(
     ('layers.1', 50)
     """
 
+    # set by fit, for type checkers
+    classes_: NDArray[Any]
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: Literal["logistic", "softmax"]
+    net_: NeuralNet
+
     _parameter_constraints: dict = {
         **{name: PARAMETER_CONSTRAINTS[key] for name, key in METHOD_PARAMETERS.items()},
         "hidden_layer_sizes": [
@@ -285,46 +320,46 @@ class HessianRegularizedMLPClassifier(
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | ArrayLike = (100,),
+        activation: Activation = "relu",
         *,
-        k=10,
-        n=1,
-        aggregation="mean",
-        initializer="xavier_uniform",
-        granularity="weight",
-        scope="layer",
-        curvature="mean_loss",
-        criterion="hessian",
-        reinit_every="auto",
-        reinit_until=None,
-        hessian_samples=256,
-        optimizer_state="keep",
-        solver="adam",
-        alpha=1e-4,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=1e-3,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        dropout=0.0,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-        device="auto",
-        skorch_callbacks=None,
-        verbose=0,
-    ):
+        k: float = 10,
+        n: int = 1,
+        aggregation: Aggregation = "mean",
+        initializer: Initializer = "xavier_uniform",
+        granularity: Granularity = "weight",
+        scope: Scope = "layer",
+        curvature: Curvature = "mean_loss",
+        criterion: Criterion = "hessian",
+        reinit_every: int | Literal["auto"] = "auto",
+        reinit_until: int | None = None,
+        hessian_samples: int | None = 256,
+        optimizer_state: OptimizerState = "keep",
+        solver: Solver = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: LearningRate = "constant",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        tol: float = 1e-4,
+        n_iter_no_change: float = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        dropout: float = 0.0,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "auto",
+        skorch_callbacks: Sequence[Any] | None = None,
+        verbose: bool | int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.k = k
@@ -364,17 +399,17 @@ class HessianRegularizedMLPClassifier(
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the classifier.
 
         Parameters
@@ -432,8 +467,14 @@ class HessianRegularizedMLPClassifier(
                 )
             return self._train(X, y, weight, valid, continuing, told)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train one more epoch on the given data.
 
         From the second call on an epoch starts with a re-initialisation where
@@ -477,7 +518,7 @@ class HessianRegularizedMLPClassifier(
             X, y, weight = self._check_rows(X, y, sample_weight)
             return self._train(X, y, weight, None, continuing, told, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the class of each sample.
 
         Parameters
@@ -495,7 +536,7 @@ class HessianRegularizedMLPClassifier(
             return self._make_label_binarizer().inverse_transform(y)
         return self.classes_[y]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the probability of each class.
 
         Parameters
@@ -511,7 +552,7 @@ class HessianRegularizedMLPClassifier(
         """
         return self._predict(X, probabilities)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the logarithm of each class's probability.
 
         It is computed from the logits, so it stays finite where ``predict_proba``
@@ -529,7 +570,7 @@ class HessianRegularizedMLPClassifier(
         """
         return self._predict(X, log_probabilities)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> MLPClassifier:
         """Convert to a fitted MLPClassifier, which predicts without torch.
 
         Returns
@@ -543,8 +584,8 @@ class HessianRegularizedMLPClassifier(
         >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
         >>> X, y = load_iris(return_X_y=True)
         >>> clf = HessianRegularizedMLPClassifier(tol=0.1, random_state=0).fit(X, y)
-        >>> (clf.to_sklearn().predict(X) == clf.predict(X)).all()
-        np.True_
+        >>> list(clf.to_sklearn().predict(X)) == list(clf.predict(X))
+        True
         """
         check_is_fitted(self)
         shared = MLPClassifier().get_params().keys() & self.get_params().keys()
@@ -559,24 +600,24 @@ class HessianRegularizedMLPClassifier(
         return clf
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[NDArray[Any]]:
         """Weights of each layer, as arrays of shape (in, out)."""
         layers = _fitted(self, "coefs_").module_.layers
         return [layer.weight.detach().cpu().numpy().T.copy() for layer in layers]
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[NDArray[Any]]:
         """Biases of each layer, as arrays of shape (out,)."""
         layers = _fitted(self, "intercepts_").module_.layers
         return [layer.bias.detach().cpu().numpy().copy() for layer in layers]
 
     @property
-    def history_(self):
+    def history_(self) -> History:
         """The history of the skorch net: one row per epoch."""
         return _fitted(self, "history_").history
 
     @property
-    def reinit_history_(self):
+    def reinit_history_(self) -> list[dict[str, Any]]:
         """One record per event and layer, see HessianReinit."""
         callbacks = dict(_fitted(self, "reinit_history_").callbacks_)
         return callbacks["hessian_reinit"].reinit_history_

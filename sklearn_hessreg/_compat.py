@@ -6,7 +6,7 @@ try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # before 1.9
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Say that this scikit-learn has no callbacks."""
 
         def set_callbacks(self, *callbacks):

@@ -1,8 +1,10 @@
 """HessianScoresDisplay: a layer's scores as a heat map, the top k percent outlined."""
 
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
@@ -16,6 +18,13 @@ from sklearn_hessreg._display._estimator import (
 )
 from sklearn_hessreg._display._style import count_in_integers, new_axes
 from sklearn_hessreg._reinit import reduce_units, select_top_k
+from sklearn_hessreg._typing import MatrixLike, Style
+
+if TYPE_CHECKING:  # matplotlib is imported only to draw
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection, QuadMesh
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure, SubFigure
 
 # scores below this share of the highest are drawn as the lowest
 _RANGE = 1e-4
@@ -68,11 +77,25 @@ class HessianScoresDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = HessianRegularizedMLPClassifier(tol=0.1, random_state=0).fit(X, y)
     >>> display = HessianScoresDisplay.from_estimator(clf, X, y, layer="layers.1")
-    >>> display.selected.sum()
-    np.int64(30)
+    >>> int(display.selected.sum())
+    30
     """
 
-    def __init__(self, *, scores, selected=None, title=None):
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    mesh_: "QuadMesh"
+    outline_: "LineCollection | None"
+    colorbar_: "Colorbar | None"
+    units_: list[NDArray[Any]]
+    inputs_: list[NDArray[Any]]
+
+    def __init__(
+        self,
+        *,
+        scores: ArrayLike,
+        selected: ArrayLike | None = None,
+        title: str | None = None,
+    ) -> None:
         self.scores = scores
         self.selected = selected
         self.title = title
@@ -80,20 +103,20 @@ class HessianScoresDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: MatrixLike,
         *,
-        layer=-1,
-        k=None,
-        sample_weight=None,
-        ax=None,
-        sort="auto",
-        max_cells=64,
-        colorbar=True,
-        mesh_kw=None,
-        outline_kw=None,
-    ):
+        layer: int | str = -1,
+        k: float | None = None,
+        sample_weight: ArrayLike | None = None,
+        ax: "Axes | None" = None,
+        sort: bool | Literal["auto"] = "auto",
+        max_cells: int = 64,
+        colorbar: bool = True,
+        mesh_kw: Style = None,
+        outline_kw: Style = None,
+    ) -> Self:
         """Compute and draw the scores of a layer of a fitted classifier.
 
         They are the exact Hessian's at the trained weights, whatever the estimator's
@@ -162,14 +185,14 @@ class HessianScoresDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: "Axes | None" = None,
         *,
-        sort="auto",
-        max_cells=64,
-        colorbar=True,
-        mesh_kw=None,
-        outline_kw=None,
-    ):
+        sort: bool | Literal["auto"] = "auto",
+        max_cells: int = 64,
+        colorbar: bool = True,
+        mesh_kw: Style = None,
+        outline_kw: Style = None,
+    ) -> Self:
         """Draw the heat map.
 
         Parameters

@@ -1,6 +1,9 @@
 """ReinitHistoryDisplay: what was re-initialised over the epochs."""
 
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
@@ -12,6 +15,14 @@ from sklearn_hessreg._display._style import (
     new_axes,
     plot_line,
 )
+from sklearn_hessreg._typing import Style
+
+if TYPE_CHECKING:  # matplotlib is imported only to draw
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 # counts whose ratio is larger are drawn on a logarithmic axis
 _LOG_FROM = 20
@@ -61,22 +72,29 @@ class ReinitHistoryDisplay:
     array([0])
     """
 
-    def __init__(self, *, reinit_history):
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Line2D] | None"
+    mesh_: "QuadMesh | None"
+    colorbar_: "Colorbar | None"
+    units_: list[NDArray[Any]] | None
+
+    def __init__(self, *, reinit_history: list[dict[str, Any]]) -> None:
         self.reinit_history = reinit_history
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
         *,
-        kind="overlap",
-        layer=None,
-        ax=None,
-        max_cells=64,
-        colorbar=True,
-        line_kw=None,
-        mesh_kw=None,
-    ):
+        kind: Literal["overlap", "count", "units"] = "overlap",
+        layer: int | str | None = None,
+        ax: "Axes | None" = None,
+        max_cells: int = 64,
+        colorbar: bool = True,
+        line_kw: Style = None,
+        mesh_kw: Style = None,
+    ) -> Self:
         """Draw what a fitted classifier re-initialised.
 
         Parameters
@@ -118,15 +136,15 @@ class ReinitHistoryDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: "Axes | None" = None,
         *,
-        kind="overlap",
-        layer=None,
-        max_cells=64,
-        colorbar=True,
-        line_kw=None,
-        mesh_kw=None,
-    ):
+        kind: Literal["overlap", "count", "units"] = "overlap",
+        layer: str | None = None,
+        max_cells: int = 64,
+        colorbar: bool = True,
+        line_kw: Style = None,
+        mesh_kw: Style = None,
+    ) -> Self:
         """Draw one of three things against the epochs.
 
         Parameters

@@ -1,6 +1,10 @@
 """TrainingCurveDisplay: loss and validation accuracy over the epochs, with events."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sklearn_hessreg._display._estimator import fitted_classifier
@@ -10,6 +14,12 @@ from sklearn_hessreg._display._style import (
     new_axes,
     plot_line,
 )
+from sklearn_hessreg._typing import Style
+
+if TYPE_CHECKING:  # matplotlib is imported only to draw
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 
 class TrainingCurveDisplay:
@@ -58,15 +68,32 @@ class TrainingCurveDisplay:
     2
     """
 
-    def __init__(self, *, loss_curve, validation_scores=None, reinit_epochs=()):
+    axes_: "NDArray[Any]"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Line2D]"
+    events_: "list[Line2D]"
+
+    def __init__(
+        self,
+        *,
+        loss_curve: Sequence[float] | NDArray[Any],
+        validation_scores: Sequence[float] | NDArray[Any] | None = None,
+        reinit_epochs: Sequence[int] | NDArray[Any] = (),
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_scores = validation_scores
         self.reinit_epochs = reinit_epochs
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, name=None, ax=None, line_kw=None, event_kw=None
-    ):
+        cls,
+        estimator: Any,
+        *,
+        name: str | None = None,
+        ax: "Axes | Sequence[Axes] | NDArray[Any] | None" = None,
+        line_kw: Style = None,
+        event_kw: Style = None,
+    ) -> Self:
         """Draw the training of a fitted classifier.
 
         Parameters
@@ -98,7 +125,14 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
 
-    def plot(self, ax=None, *, name=None, line_kw=None, event_kw=None):
+    def plot(
+        self,
+        ax: "Axes | Sequence[Axes] | NDArray[Any] | None" = None,
+        *,
+        name: str | None = None,
+        line_kw: Style = None,
+        event_kw: Style = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters

@@ -1,6 +1,8 @@
 """hessian_scores: the exact score of every weight of the last layers of a module."""
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
@@ -18,6 +20,7 @@ from sklearn_hessreg._hessian._trace import (
     trace,
     weight_key,
 )
+from sklearn_hessreg._typing import Aggregation, Curvature
 
 AGGREGATIONS = ("mean", "sum")
 CURVATURES = ("mean_loss", "per_sample")
@@ -25,17 +28,17 @@ WORKING_MEMORY = 512  # MiB
 
 
 def hessian_scores(
-    module,
-    loss,
-    inputs,
-    targets,
+    module: torch.nn.Module,
+    loss: Callable[[Any, Any], torch.Tensor],
+    inputs: torch.Tensor | dict[str, torch.Tensor],
+    targets: Any,
     *,
-    n=1,
-    layers=None,
-    aggregation="mean",
-    curvature="mean_loss",
-    working_memory=WORKING_MEMORY,
-):
+    n: int = 1,
+    layers: Sequence[str] | None = None,
+    aggregation: Aggregation = "mean",
+    curvature: Curvature = "mean_loss",
+    working_memory: float = WORKING_MEMORY,
+) -> dict[str, torch.Tensor]:
     r"""Score every weight of the last weight layers by the exact Hessian of the loss.
 
     The score of a weight is its absolute row sum in the layer's Hessian block,

@@ -1,0 +1,42 @@
+"""Types of the public interface, for type checkers."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+from numpy.typing import ArrayLike
+from scipy.sparse import sparray, spmatrix
+from sklearn.base import _fit_context
+
+MatrixLike = ArrayLike | sparray | spmatrix
+
+Activation = Literal["identity", "logistic", "tanh", "relu"]
+Solver = Literal["adam", "sgd"] | type[torch.optim.Optimizer]
+LearningRate = Literal["constant", "invscaling", "adaptive"]
+
+Aggregation = Literal["mean", "sum"]
+Granularity = Literal["weight", "unit"]
+Scope = Literal["layer", "global"]
+Curvature = Literal["mean_loss", "per_sample"]
+Criterion = Literal["hessian", "magnitude", "random"]
+OptimizerState = Literal["keep", "reset"]
+Initializer = (
+    Literal[
+        "zeros",
+        "uniform",
+        "normal",
+        "trunc_normal",
+        "xavier_uniform",
+        "xavier_normal",
+        "kaiming_uniform",
+        "kaiming_normal",
+        "orthogonal",
+    ]
+    | Callable[[torch.Tensor, torch.Generator], torch.Tensor | None]
+)
+
+Style = dict[str, Any] | None  # options for matplotlib
+
+F = TypeVar("F", bound=Callable[..., Any])
+# scikit-learn has no types of its own, and would hide those of what it decorates
+fit_context: Callable[..., Callable[[F], F]] = _fit_context
