@@ -1,73 +1,115 @@
 """
-GridSearchCV over k and n, in a pipeline
-========================================
+GridSearchCV over k and n, watched by scikit-learn's callbacks
+==============================================================
 
 ``k=0`` is the network without the method, so a grid holds its own baseline and answers
-the question whether the method helps on these data. Here 30 % of the training labels
-are wrong; the search sees the noisy labels only, the test labels are clean.
+the question whether the method helps on these data. Here 40 % of the labels of half of
+scikit-learn's digits are wrong. A search sees only those, its validation folds have
+wrong labels too; the clean labels of the other half are watched and decide nothing.
+
+It needs scikit-learn 1.9, rich and pandas.
 """
 
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_breast_cancer
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
-warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is small on purpose
+warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is a candidate here
 
-X, y = load_breast_cancer(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-rng = np.random.default_rng(0)
-wrong = rng.permutation(len(y_train))[: round(0.3 * len(y_train))]
-y_train[wrong] = 1 - y_train[wrong]
-
-model = Pipeline(
-    [
-        ("scale", StandardScaler()),
-        (
-            "mlp",
-            HessianRegularizedMLPClassifier(
-                (50,), batch_size=16, max_iter=60, n_iter_no_change=60, random_state=0
-            ),
-        ),
-    ]
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_noisy, y_test = train_test_split(
+    X / 16, y, test_size=0.5, stratify=y, random_state=0
 )
-grid = {"mlp__k": [0, 2, 5, 10, 20], "mlp__n": [1, 2]}
-search = GridSearchCV(model, grid, cv=3).fit(X_train, y_train)
+rng = np.random.default_rng(0)
+wrong = rng.permutation(len(y_noisy))[: round(0.4 * len(y_noisy))]
+y_noisy[wrong] = (y_noisy[wrong] + rng.integers(1, 10, len(wrong))) % 10
 
 # %%
-# The table a user would look at. With ``k=0`` the value of ``n`` does not matter.
+# One function scores on the data that it is given and on the clean test data.
+# ScoringMonitor calls it after every epoch of every fit, with the data of that fit;
+# GridSearchCV calls it at the end of each, with the fold left out. With ``k=0`` the
+# value of ``n`` does not matter, and stopping early is the rival to be beaten.
+
+
+def scores(model, X, y):
+    """Score on given and on clean labels."""
+    return {"given": model.score(X, y), "clean": model.score(X_test, y_test)}
+
+
+clf = HessianRegularizedMLPClassifier(
+    hidden_layer_sizes=(64, 32),
+    hessian_samples=64,
+    batch_size=32,
+    learning_rate_init=0.003,
+    max_iter=40,
+    n_iter_no_change=np.inf,
+    random_state=0,
+)
+monitor = ScoringMonitor(scoring=scores)
+search = GridSearchCV(
+    clf.set_callbacks(monitor),
+    [{"k": [0], "max_iter": [5, 10, 40]}, {"k": [5, 10], "n": [1, 2]}],
+    cv=3,
+    scoring=scores,
+    refit="given",
+)
+
+# %%
+# ProgressBar counts the fits. ``max_propagation_depth=None`` adds a bar for each of
+# them, which advances with the epochs.
+
+search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X_train, y_noisy)
+
+# %%
+# The table a user would look at, who has no clean labels, and the column that a user
+# would like to have.
 
 results = search.cv_results_
-means, stds = results["mean_test_score"], results["std_test_score"]
-for params, mean, std in zip(results["params"], means, stds, strict=True):
-    print(f"k={params['mlp__k']:2}, n={params['mlp__n']}: {mean:.3f} +- {std:.3f}")
-plain = model.set_params(mlp__k=0).fit(X_train, y_train)
-print(f"chosen: {search.best_params_}")
-print(f"clean test accuracy, chosen: {search.score(X_test, y_test):.3f}")
-print(f"clean test accuracy, k=0:    {plain.score(X_test, y_test):.3f}")
+names = [
+    ", ".join(f"{name}={value}" for name, value in params.items())
+    for params in results["params"]
+]
+print(f"{'mean of 3 folds':20}{'wrong labels in fold':>22}{'clean test':>12}")
+for name, given, clean in zip(
+    names, results["mean_test_given"], results["mean_test_clean"], strict=True
+):
+    print(f"{name:20}{given:22.3f}{clean:12.3f}")
+print(
+    f"refitted: {names[search.best_index_]}, clean {search.score(X_test, y_test):.3f}"
+)
 
 # %%
-# Cross-validated accuracy on the noisy labels.
+# Wrong labels rank the candidates about as clean ones do, and pass over the collapse
+# of k=10 with n=2. What is found (clean 0.87) is about as good as the plain network
+# that is stopped after ten epochs, but needs no stopping (one seed, one data set).
+#
+# The monitor has a row for every epoch of every fit. Its path tells the fit: in a
+# search (0, 0, number of the fit, epoch), the folds of a candidate in a row.
 
-fig, ax = plt.subplots(layout="constrained")
-scores = means.reshape(len(grid["mlp__k"]), -1)
-spread = stds.reshape(scores.shape)
-for column, n in enumerate(grid["mlp__n"]):
-    ax.errorbar(
-        np.array(grid["mlp__k"]) + 0.3 * column,  # side by side, not on top
-        scores[:, column],
-        yerr=spread[:, column],
-        marker="o",
-        capsize=3,
-        label=f"n={n}",
-    )
-ax.set(xlabel="k (percent)", ylabel="cross-validated accuracy, noisy labels")
-ax.legend()
+log = monitor.get_logs().data_as_pandas
+log = log[log["task_id_path"].str.len() == 4].assign(
+    candidate=lambda log: log["task_id_path"].str[2] // search.n_splits_
+)
+epochs = log.groupby(["candidate", "task_id"])[["given", "clean"]].mean()
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+left.plot(results["mean_test_given"], names, "o", label="wrong labels")
+left.plot(results["mean_test_clean"], names, "D", label="clean test")
+left.set(xlabel="accuracy on folds left out and on test data", xlim=(0, 1))
+left.invert_yaxis()
+left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+for colour, candidate in zip(("C0", "C1"), (2, search.best_index_), strict=True):
+    curves = epochs.loc[candidate].set_axis(epochs.loc[candidate].index + 1)
+    name = names[candidate]
+    right.plot(curves["clean"], colour, label=f"{name}: clean test")
+    right.plot(curves["given"], colour + "--", label=f"{name}: training, wrong")
+right.set(xlabel="epoch", ylabel="accuracy, mean of 3 folds", ylim=(0, 1))
+right.legend(loc="lower right")
 plt.show()
