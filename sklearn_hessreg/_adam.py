@@ -7,9 +7,9 @@ class Adam(torch.optim.Adam):
     """torch's Adam, dividing by sqrt(v) + eps before the bias correction, not after.
 
     The two differ wherever gradients are not large beside eps, as those of weights
-    behind a constant feature, which the penalty alone moves. All parameters must get a
-    gradient. The fused kernel is called directly, because what torch puts around it
-    takes longer than a small net's backward pass.
+    behind a constant feature, which the penalty alone moves. The fused kernel is called
+    directly, because what torch puts around it takes longer than a small net's backward
+    pass.
     """
 
     @torch.no_grad()
@@ -36,15 +36,21 @@ class Adam(torch.optim.Adam):
     def _step_group(self, group):
         """Update the parameters of a group and their states in place."""
         parameters = group["params"]
-        if parameters[0] not in self.state:
-            self._init_group(group, *([] for _ in range(6)))
+        grads = [parameter.grad for parameter in parameters]
+        if any(grad is None for grad in grads):  # frozen
+            parameters = [p for p in parameters if p.grad is not None]
+            grads = [parameter.grad for parameter in parameters]
+            if not parameters:
+                return
         states = [self.state[parameter] for parameter in parameters]
+        if not all(states):
+            self._init_group(group, *([] for _ in range(6)))
         steps = [state["step"] for state in states]
         beta_1, beta_2 = group["betas"]
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
             parameters,
-            [parameter.grad for parameter in parameters],
+            grads,
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
@@ -53,6 +59,7 @@ class Adam(torch.optim.Adam):
             beta1=beta_1,
             beta2=beta_2,
             weight_decay=group["weight_decay"],
+            # of parameters that were frozen for a while the steps may differ
             eps=group["eps"] / (1 - beta_2 ** steps[0].item()) ** 0.5,
             amsgrad=False,
             maximize=False,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
+from threading import RLock
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -58,6 +59,8 @@ _SKLEARN_ATTRIBUTES = (
     *("validation_scores_", "best_validation_score_"),
 )
 
+# torch's generator is one for the process, so fits in threads take turns
+_TORCH_GENERATOR = RLock()
 _NUMPY_DTYPES = {torch.float32: np.dtype("f4"), torch.float64: np.dtype("f8")}
 
 
@@ -597,6 +600,7 @@ class HessianRegularizedMLPClassifier(
             if hasattr(self, name):
                 setattr(clf, name, getattr(self, name))
         clf._label_binarizer = self._make_label_binarizer()
+        clf._no_improvement_count = 0  # what its partial_fit starts from
         return clf
 
     @property
@@ -695,7 +699,8 @@ class HessianRegularizedMLPClassifier(
         # drawn from a copy, so that all other draws are those of MLPClassifier
         seed = int(deepcopy(random_state).randint(2**31 - 1))
         device = check_device(self.device)
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        cuda = [device] if device.type == "cuda" else []
+        with _TORCH_GENERATOR, torch.random.fork_rng(cuda):
             torch.manual_seed(seed)
             net = build_net(self, y.ndim == 2, X.dtype, device, seed, random_state)
             if continuing:

@@ -76,9 +76,9 @@ class Convergence(Callback):
 
     def _stop_or_slow_down(self, net):
         """Divide an adaptive learning rate by 5 while it is large, else stop."""
-        self.misses_ = 0
         learning_rate = net.optimizer_.param_groups[0]["lr"]
         if self.learning_rate == "adaptive" and learning_rate > 1e-6:
+            self.misses_ = 0
             _set_learning_rate(net.optimizer_, learning_rate / 5)
             return
         net.stop_training_ = True

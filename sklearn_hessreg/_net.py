@@ -17,6 +17,7 @@ from sklearn_hessreg._persistence import rebuild_net, reduce_net
 
 PREDICTION_BATCH = 1024
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
+_BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 _SIGNS = torch.tensor([-1.0, 1.0])  # of a single logit, for the first and second class
 
 
@@ -29,7 +30,8 @@ class Samples(Dataset):
 
     def __init__(self, X, target=None, weight=None):
         # a view as a tensor, where torch takes it; else batches are copied one by one
-        viewable = not issparse(X) and X.flags.writeable and min(X.strides) >= 0
+        viewable = not issparse(X) and X.flags.writeable
+        viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
         self.X = torch.from_numpy(X) if viewable else X
         self.target = target
         self.weight = weight
@@ -103,14 +105,19 @@ class MLPNet(NeuralNet):
         self.decay_in_optimizer = decay_in_optimizer
 
     def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net, then of the callbacks that have one of their own."""
+        """Call a hook of the net and of its callbacks; of a batch, if they have one."""
+        if method_name not in _BATCH_HOOKS:
+            super().notify(method_name, **cb_kwargs)
+            return
         getattr(self, method_name)(self, **cb_kwargs)
         for callback in self.listeners_[method_name]:
             getattr(callback, method_name)(self, **cb_kwargs)
 
     def infer(self, x, **fit_params):
-        """Run the module on a batch."""
-        return self.module_(x.to(self.device))
+        """Run the module on a batch; a tensor takes the short way."""
+        if isinstance(x, torch.Tensor):
+            return self.module_(x.to(self.device))
+        return super().infer(x, **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Average the losses by weight."""
@@ -146,12 +153,20 @@ class MLPNet(NeuralNet):
             self.optimizer_.param_groups[0]["weight_decay"] = decay
         if self.alpha:
             squares = 0.0
-            for W, w in self.penalised_:
-                if not self.decay_in_optimizer:
+            for W, w in self._flat_weights():
+                if not self.decay_in_optimizer and W.grad is not None:
                     W.grad.add_(w.view_as(W), alpha=decay)
                 squares += torch.dot(w, w).item()
             loss.detach_().add_(decay / 2 * squares)
         return {"loss": loss, "y_pred": y_pred}
+
+    def _flat_weights(self):
+        """Pair the weights with flat views outside autograd, kept while they hold."""
+        if any(W.data_ptr() != w.data_ptr() for W, w in self.flat_weights_):
+            self.flat_weights_ = [
+                (W, W.detach().view(-1)) for W, _ in self.flat_weights_
+            ]
+        return self.flat_weights_
 
     def _zero_grad_optimizer(self, set_to_none=None):
         """Drop the gradients; torch's zero_grad takes as long as a layer."""
@@ -179,20 +194,20 @@ class MLPNet(NeuralNet):
         return step
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start with the right to train; look up what every step needs."""
+        """Start with the right to train."""
         self.stop_training_ = False
-        weights = [layer.weight for layer in self.module_.layers]
-        self.penalised_ = [(W, W.detach().view(-1)) for W in weights]
-        self.listeners_ = {
-            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
-            for hook in dir(Callback)
-            if hook.startswith("on_")
-        }
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
+        weights = [layer.weight for layer in self.module_.layers]
+        self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
+        # most callbacks have hooks of batches that do nothing
+        self.listeners_ = {
+            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
+            for hook in _BATCH_HOOKS
+        }
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -314,7 +329,7 @@ def run(net, train, valid, batch_size, epochs, told=()):
     del net.callbacks_[len(net.callbacks_) - len(told) :]
     # a fitted net does not carry data and helpers around
     net.set_params(train_split=None)
-    net.penalised_, net.listeners_ = [], {}
+    net.listeners_, net.flat_weights_ = {}, []
     net.check_weights()
     finished = sum("train_loss" in row for row in list(net.history)[before:])
     if finished == 0:

@@ -78,8 +78,8 @@ def _frozen(net):
     vars(frozen).update(
         module_=deepcopy(net.module_),
         history_=type(net.history_)(net.history_),
-        penalised_=[],
         listeners_={},
+        flat_weights_=[],
         callbacks_=[
             # the user's own may not be made to be copied
             (name, copy(callback) if isinstance(callback, HessianReinit) else callback)

@@ -19,7 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, Freezer, LRScheduler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
@@ -409,6 +409,82 @@ def test_callbacks_of_the_user_see_every_epoch_and_are_not_changed():
     clf = make(skorch_callbacks=[("count", count)]).fit(X, Y)
     assert dict(clf.net_.callbacks_)["count"].epochs_ == clf.n_iter_ == 10
     assert not hasattr(count, "epochs_")
+
+
+class Act(Callback):
+    """Do something to the net at the start of the third epoch."""
+
+    def __init__(self, action):
+        self.action = action
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            self.action(net)
+
+
+def replace_weights(net):
+    for layer in net.module_.layers:
+        layer.weight.data = layer.weight.data.clone()
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", torch.optim.SGD])
+def test_weights_in_new_memory_are_penalised_alike(solver):
+    options = {"alpha": 10.0, "solver": solver}
+    one = make(skorch_callbacks=[Act(replace_weights)], **options).fit(X, Y)
+    two = make(**options).fit(X, Y)
+    assert one.loss_curve_ == two.loss_curve_
+    assert np.array_equal(parameters(one), parameters(two))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", torch.optim.Adam])
+@pytest.mark.parametrize("when", ["before training", "during training"])
+def test_frozen_layer_keeps_its_weights(solver, when):
+    freeze = Act(lambda net: net.module_.layers[0].requires_grad_(False))
+    before = Freezer("layers.0*") if when == "before training" else freeze
+    clf = make(hidden_layer_sizes=(8, 6), solver=solver, alpha=0)
+    clf.set_params(skorch_callbacks=[before])
+    few, many = (clone(clf).set_params(max_iter=i).fit(X, Y) for i in (2, 10))
+    assert np.array_equal(few.coefs_[0], many.coefs_[0])
+    assert not np.array_equal(few.coefs_[1], many.coefs_[1])
+
+
+def test_hook_of_batches_that_a_callback_gives_itself_is_called():
+    class Late(EpochTimer):
+        def on_train_begin(self, net, *args, **kwargs):
+            self.calls_ = 0
+            self.on_batch_end = self.count
+
+        def count(self, net, **kwargs):
+            self.calls_ += 1
+
+    clf = make(skorch_callbacks=[("late", Late())]).fit(X, Y)
+    assert dict(clf.net_.callbacks_)["late"].calls_ == 6 * 10
+
+
+def test_the_net_predicts_logits_from_arrays():
+    clf = make().fit(X, Y)
+    assert np.array_equal(clf.net_.predict(X).argmax(1), clf.predict(X))
+
+
+def test_rows_between_other_fields_of_a_record_train_alike():
+    records = np.zeros(150, [("x", "f8", (4,)), ("y", "i1")])
+    records["x"] = X
+    assert np.array_equal(
+        parameters(make().fit(records["x"], Y)), parameters(make().fit(X, Y))
+    )
+
+
+def test_fits_in_threads_give_the_same_models_and_leave_the_global_generator():
+    before = torch.get_rng_state()
+    seeds = range(4)
+    alone = [make(dropout=0.3, random_state=s).fit(X, Y) for s in seeds]
+    with joblib.parallel_config("threading", n_jobs=4):
+        together = joblib.Parallel()(
+            joblib.delayed(make(dropout=0.3, random_state=s).fit)(X, Y) for s in seeds
+        )
+    for one, two in zip(alone, together, strict=True):
+        assert np.array_equal(parameters(one), parameters(two))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_is_silent_unless_verbose(capsys):

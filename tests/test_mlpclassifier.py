@@ -202,6 +202,21 @@ def test_multilabel_partial_fit_takes_the_same_steps():
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
 
 
+def test_warm_start_after_convergence_stops_at_the_same_epochs():
+    options = {"tol": 0.1, "n_iter_no_change": 1, "warm_start": True, "random_state": 0}
+    theirs, ours = MLPClassifier(**options), HessianRegularizedMLPClassifier(k=0)
+    ours.set_params(**options)
+    epochs = [[clf.fit(X, Y[:500]).n_iter_ for _ in range(3)] for clf in (theirs, ours)]
+    assert epochs[0] == epochs[1]
+
+
+def test_to_sklearn_trains_on():
+    ours = HessianRegularizedMLPClassifier(max_iter=3, random_state=0).fit(X, Y[:500])
+    theirs = ours.to_sklearn()
+    before = parameters(theirs)
+    assert not np.array_equal(parameters(theirs.partial_fit(X, Y[:500])), before)
+
+
 @pytest.mark.parametrize("classes", [2, 10])
 def test_to_sklearn_predicts_the_same(classes):
     y = np.array([f"class {c}" for c in Y[:500] % classes])
