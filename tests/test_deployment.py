@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import skops.io
 import torch
+from scipy.sparse import csr_array
 from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
@@ -26,6 +27,7 @@ LABELS = {
     "binary": Y == 1,
     "multiclass": np.array(["setosa", "versicolor", "virginica"])[Y],
 }
+INDICATORS = np.stack([Y == 1, X[:, 0] > 5.8, X[:, 1] > 3], axis=1).astype(int)
 PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
 
 
@@ -34,6 +36,7 @@ def make(**options):
     options = {
         "hidden_layer_sizes": (8,),
         "n": 2,
+        "reinit_every": 1,
         "max_iter": 3,
         "batch_size": 25,
         "random_state": 0,
@@ -95,6 +98,19 @@ def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype):
     assert np.array_equal(predicted.astype(labels.dtype), clf.predict(inputs))
 
 
+def test_onnx_runtime_predicts_several_labels_in_float32():
+    rows = X.astype(np.float32)
+    clf = make().fit(rows, INDICATORS)
+    converted = to_onnx(clf.to_sklearn(), rows[:1], options={"zipmap": False})
+    session = onnxruntime.InferenceSession(
+        converted.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    predicted, proba = session.run(None, {"X": rows})
+    expected = clf.predict_proba(rows)
+    np.testing.assert_allclose(proba, expected, atol=8 * np.finfo(np.float32).eps)
+    assert np.array_equal(predicted, clf.predict(rows))
+
+
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 def test_skops_trusts_the_converted_model_as_it_is(labels):
     clf = make().fit(X, labels).to_sklearn()
@@ -137,6 +153,15 @@ def test_a_loaded_model_trains_on_to_the_bit(options, through):
     loaded = through(clf)
     assert loaded.history_ == clf.history_
     assert_trains_on_alike(clf, loaded)
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+@pytest.mark.parametrize("through", [through_pickle, through_skops])
+def test_a_loaded_model_predicts_several_labels_alike(through, container):
+    clf = make().fit(X, container(INDICATORS))
+    one, two = clf.predict(X), through(clf).predict(X)
+    assert type(one) is type(two)
+    assert abs(one - two).sum() == 0
 
 
 @pytest.mark.parametrize("through", [through_pickle, through_skops])
