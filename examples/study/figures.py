@@ -88,7 +88,7 @@ def draw_comparisons(rows):
     for (i, epoch), (j, level) in product(enumerate(epochs), enumerate(levels)):
         ax, table = axes[i, j], final(rows, epoch)
         ax.axvline(0, color="0.5", lw=1)
-        ax.set_title(f"{level:.0%} wrong labels, epoch {epoch:g}")
+        ax.set_title(f"{level:.0%} wrong labels, epoch {epoch:g}", fontsize="medium")
         for (d, dataset), (y, pair) in product(
             enumerate(datasets), enumerate(COMPARISONS)
         ):
