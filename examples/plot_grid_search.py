@@ -45,6 +45,7 @@ def scores(model, X, y):
 
 clf = HessianRegularizedMLPClassifier(
     hidden_layer_sizes=(64, 32),
+    reinit_every=1,  # the default would wait for six of these short epochs
     hessian_samples=64,
     batch_size=32,
     learning_rate_init=0.003,
