@@ -14,7 +14,7 @@ from sklearn_hessreg._callback import AUTO_UPDATES, HessianReinit
 from sklearn_hessreg._convergence import Convergence
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._module import MLP
-from sklearn_hessreg._net import PREDICTION_BATCH, Batches, MLPNet
+from sklearn_hessreg._net import PREDICTION_BATCH, Batches, MLPNet, rows_of_batch
 
 # The estimator's names of the method's hyperparameters, and HessianReinit's.
 METHOD_PARAMETERS = {
@@ -83,22 +83,6 @@ def check_same_layers(estimator):
         )
 
 
-def check_device(device):
-    """Return the torch device, after a try; "auto" is CUDA where there is one."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        probe = torch.zeros((), device=device)
-        probe.item()
-        return probe.device
-    # a device that is not there raises one or the other, an unknown name the first
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used here: {error} Use 'cpu', or 'auto' for "
-            "CUDA where there is one."
-        ) from error
-
-
 def warn_if_expensive(estimator, module, n_samples):
     """Warn where the streamed Hessian costs far more than an epoch of training."""
     exact = estimator.criterion == "hessian" and estimator.curvature == "mean_loss"
@@ -125,15 +109,15 @@ def _epochs_between(estimator, n_samples):
     """Count the epochs from one re-initialisation to the next."""
     if estimator.reinit_every != "auto":
         return estimator.reinit_every
-    batch_size = 200 if estimator.batch_size == "auto" else estimator.batch_size
-    return math.ceil(AUTO_UPDATES / math.ceil(n_samples / batch_size))
+    batches = math.ceil(n_samples / rows_of_batch(estimator.batch_size, n_samples))
+    return math.ceil(AUTO_UPDATES / batches)
 
 
 def build_net(estimator, multilabel, dtype, device, seed, random_state):
     """Make and initialise the skorch net that the hyperparameters describe."""
     n_classes = len(estimator.classes_)
-    logistic = multilabel or n_classes == 2
-    n_outputs = 1 if logistic and not multilabel else n_classes
+    n_outputs = 1 if n_classes == 2 and not multilabel else n_classes
+    logistic = multilabel or n_outputs == 1
     criterion = torch.nn.BCEWithLogitsLoss if logistic else torch.nn.CrossEntropyLoss
     return MLPNet(
         MLP,

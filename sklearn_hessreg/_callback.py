@@ -212,7 +212,6 @@ class HessianReinit(Callback):
             self.generator_.manual_seed(int(self.random_state))
         self.reinit_history_ = []
         self.masks_ = {}
-        self.updates_ = 0
         return self
 
     def __getstate__(self):
@@ -248,19 +247,17 @@ class HessianReinit(Callback):
             return
         if trained == 0:
             self._probe(net, dataset_train)
-        elif self._is_due(trained) and trained <= (self.until or math.inf):
+        elif self._is_due(net, trained) and trained <= (self.until or math.inf):
             self._reinitialise(net, dataset_train, trained + 1)
-            self.updates_ = 0
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Count the updates since the last event."""
-        self.updates_ += net.history[-1, "train_batch_count"]
-
-    def _is_due(self, trained):
+    def _is_due(self, net, trained):
         """Tell whether to re-initialise after so many epochs of training."""
-        if self.every == "auto":
-            return self.updates_ >= AUTO_UPDATES
-        return trained % self.every == 0
+        if self.every != "auto":
+            return trained % self.every == 0
+        last = self.reinit_history_[-1]["epoch"] if self.reinit_history_ else 1
+        rows = net.history.to_list()[last - 1 : trained]
+        # an interrupted epoch has no count
+        return sum(row.get("train_batch_count", 0) for row in rows) >= AUTO_UPDATES
 
     def _probe(self, net, dataset):
         """Show on two samples that the layers can be scored, before any training."""

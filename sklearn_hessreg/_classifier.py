@@ -26,13 +26,13 @@ from sklearn_hessreg import _data
 from sklearn_hessreg._build import (
     METHOD_PARAMETERS,
     build_net,
-    check_device,
     check_parameters,
     check_same_layers,
     warn_if_expensive,
 )
 from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._compat import CallbackSupportMixin
+from sklearn_hessreg._device import check_device
 from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
 from sklearn_hessreg._net import classify, log_probabilities, probabilities, run
 from sklearn_hessreg._sklearn_callbacks import fit_task, init_context
@@ -735,8 +735,7 @@ class HessianRegularizedMLPClassifier(
         self.t_ = convergence.t_
         self.n_outputs_ = net.module_.layers[-1].out_features
         self.n_layers_ = len(net.module_.layers) + 1
-        logistic = net.criterion is torch.nn.BCEWithLogitsLoss
-        self.out_activation_ = "logistic" if logistic else "softmax"
+        self.out_activation_ = net.out_activation
         self.loss_curve_ = list(net.history[:, "train_loss"])
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else convergence.best_loss_

@@ -104,6 +104,12 @@ class MLPNet(NeuralNet):
         self.alpha = alpha
         self.decay_in_optimizer = decay_in_optimizer
 
+    @property
+    def out_activation(self):
+        """What turns logits into probabilities, in MLPClassifier's words."""
+        logistic = self.criterion is torch.nn.BCEWithLogitsLoss
+        return "logistic" if logistic else "softmax"
+
     def notify(self, method_name, **cb_kwargs):
         """Call a hook of the net and of its callbacks; of a batch, if they have one."""
         if method_name not in _BATCH_HOOKS:
@@ -163,10 +169,13 @@ class MLPNet(NeuralNet):
     def _flat_weights(self):
         """Pair the weights with flat views outside autograd, kept while they hold."""
         if any(W.data_ptr() != w.data_ptr() for W, w in self.flat_weights_):
-            self.flat_weights_ = [
-                (W, W.detach().view(-1)) for W, _ in self.flat_weights_
-            ]
+            self._flatten_weights()
         return self.flat_weights_
+
+    def _flatten_weights(self):
+        """Make these views."""
+        weights = [layer.weight for layer in self.module_.layers]
+        self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
 
     def _zero_grad_optimizer(self, set_to_none=None):
         """Drop the gradients; torch's zero_grad takes as long as a layer."""
@@ -183,10 +192,8 @@ class MLPNet(NeuralNet):
         """Record the weight of the samples and of the rightly classified ones."""
         step = super().validation_step(batch, **fit_params)
         target, weight = self._to_device(batch[1])
-        if target.ndim == 2:
-            right = ((step["y_pred"] > 0) == target).all(1)
-        else:
-            right = step["y_pred"].argmax(1) == target
+        predicted = classify(step["y_pred"], self.out_activation).view_as(target)
+        right = (predicted == target).view(len(target), -1).all(1)
         if weight is None:
             weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
         self.history.record_batch("valid_weight", weight.sum().item())
@@ -201,8 +208,7 @@ class MLPNet(NeuralNet):
         """Stop before a new row of the history, if a callback has asked for it."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
-        weights = [layer.weight for layer in self.module_.layers]
-        self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
+        self._flatten_weights()
         # most callbacks have hooks of batches that do nothing
         self.listeners_ = {
             hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
@@ -306,6 +312,11 @@ def log_probabilities(logits, out_activation):
     return F.logsigmoid(logits * _SIGNS if logits.shape[1] == 1 else logits)
 
 
+def rows_of_batch(batch_size, n_samples):
+    """Return the number of rows in a batch, which "auto" leaves to MLPClassifier."""
+    return min(200 if batch_size == "auto" else batch_size, n_samples)
+
+
 def run(net, train, valid, batch_size, epochs, told=()):
     """Train a net on (X, y, weight) arrays and return the number of finished epochs.
 
@@ -319,8 +330,7 @@ def run(net, train, valid, batch_size, epochs, told=()):
             f"{len(train)}; it is clipped to that.",
             stacklevel=5,
         )
-    limit = 200 if batch_size == "auto" else batch_size
-    net.set_params(batch_size=min(limit, len(train)), max_epochs=epochs)
+    net.set_params(batch_size=rows_of_batch(batch_size, len(train)), max_epochs=epochs)
     before = len(net.history)
     if valid is not None:
         net.set_params(train_split=predefined_split(_to_samples(*valid, n_outputs)))

@@ -12,6 +12,8 @@ import torch
 from skorch.callbacks import LRScheduler
 from skorch.history import History
 
+from sklearn_hessreg._device import check_device
+
 # of torch, by name: those that the net is built with
 _TORCH = {
     "torch.float32": torch.float32,
@@ -125,8 +127,7 @@ def _portable(callback):
 def _present(device):
     """Return the device, or "cpu" where there is no such device."""
     try:
-        torch.empty(0, device=device)
-    # a device that is not there raises one or the other
-    except (RuntimeError, AssertionError):
+        check_device(device)
+    except ValueError:
         return "cpu"
     return device

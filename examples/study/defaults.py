@@ -4,11 +4,9 @@ One hidden layer of 100 units, batches of 200, at most 200 epochs, MLPClassifier
 stopping rule: an epoch has 2 to 18 batches. One row for each run, its last epoch.
 """
 
-from study.arms import make_estimator
 from study.data import NOISES, load
-from study.noise import COLUMNS, as_rows
+from study.noise import COLUMNS, as_rows, train
 from study.runner import Study, execute, parse
-from study.watch import Watch
 
 ARMS = [
     "none",
@@ -23,24 +21,9 @@ def run(key, epochs, quick):
     """Train one arm with the estimator's defaults; return its last epoch's row."""
     dataset, noise, arm, seed = key
     split = load(dataset, noise, seed, quick)
-    train = split.X_train, split.y_train
-    watch = Watch(
-        {
-            "train": train,
-            "valid": (split.X_valid, split.y_valid),
-            "test": (split.X_test, split.y_test),
-        }
-    )
-    clf = make_estimator(
-        arm,
-        seed=seed,
-        epochs=epochs,
-        callbacks=[("watch", watch)],
-        alpha=1e-4,
-        tol=1e-4,
-        n_iter_no_change=10,
-    ).fit(*train)
-    return as_rows(dict(clf.net_.callbacks_)["watch"].rows_[-1:])
+    stopping = {"tol": 1e-4, "n_iter_no_change": 10}
+    settings = {"seed": seed, "epochs": epochs, "alpha": 1e-4, **stopping}
+    return as_rows(train(arm, split.X_train, split.y_train, split, settings)[-1:])
 
 
 STUDY = Study(
