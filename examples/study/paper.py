@@ -16,7 +16,8 @@ from study.results import file_of, read
 from study.runner import Study, execute, parse
 from study.watch import Watch
 
-SOLVERS = {"adam": (0.0003, 0.001, 0.003), "sgd": (0.01, 0.03, 0.1)}
+# at 0.3 SGD diverges
+SOLVERS = {"adam": (0.0001, 0.0003, 0.001, 0.003), "sgd": (0.01, 0.03, 0.1)}
 K = (10, 20, 30)
 ARMS = [
     *[f"{solver} k=0" for solver in SOLVERS],
