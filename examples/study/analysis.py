@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from study.arms import DROPOUT, OURS, WEIGHT_DECAY
+from study.arms import DROPOUT, OURS, OURS_AUTO, WEIGHT_DECAY
 from study.peers import PEERS
 from study.results import KEY, read
 
@@ -14,6 +14,7 @@ from study.results import KEY, read
 # is among them, so that tuning may also switch the regulariser off.
 TUNED = {
     "ours tuned": ["none", *OURS],
+    "ours every=auto tuned": ["none", *OURS_AUTO],
     "dropout tuned": ["none", *DROPOUT],
     "weight_decay tuned": ["none", *WEIGHT_DECAY],
 }

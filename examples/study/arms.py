@@ -4,8 +4,9 @@ A name is made of words: what is done to the network (``none``, ``ours``, the co
 ``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
 ``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
 weights by Xavier's uniform numbers after every epoch and keeps the optimizer's state;
-``reset``, ``unit`` and ``zeros`` say otherwise; ``every=5`` acts at every fifth epoch,
-``until=half`` stops after half of them.
+``reset``, ``unit`` and ``zeros`` say otherwise. ``every=auto``, the estimator's
+default, lets 100 batches pass, ``every=5`` acts at every fifth epoch, ``until=half``
+stops after half of them.
 """
 
 from itertools import product
@@ -42,6 +43,7 @@ _VALUES = {
 WEIGHT_DECAY = [f"weight_decay={alpha}" for alpha in (0.1, 0.2, 0.5, 1, 2)]
 DROPOUT = [f"dropout={p}" for p in (0.1, 0.3, 0.5, 0.7)]
 OURS = [f"ours n={n} k={k}" for n, k in product((1, 2, 3), (10, 30))]
+OURS_AUTO = [f"{arm} every=auto" for arm in OURS]
 NOISE_ARMS = [
     "none",
     "ours n=3 k=10",
@@ -50,12 +52,13 @@ NOISE_ARMS = [
     *DROPOUT,
     *WEIGHT_DECAY,
     *[arm for arm in OURS if arm != "ours n=3 k=10"],
+    *OURS_AUTO,
+    *[f"{who} n=3 k=10 every=auto" for who in ("random", "magnitude")],
     "ours n=3 k=3",
     "ours n=3 k=10 until=half",
     "ours n=3 k=10 dropout=0.3",
     *[f"{who} n=3 k=10 zeros" for who in ("ours", "random", "magnitude")],
-    *[f"{who} n=3 k=10 every=3" for who in ("ours", "random", "magnitude")],
-    *[f"ours n={n} k=10 {how}" for n in (1, 2) for how in ("zeros", "every=3")],
+    *[f"ours n={n} k=10 zeros" for n in (1, 2)],
     *[f"{criterion} n=3 k=10" for criterion in CONTROLS],
     *[
         f"{criterion} {settings}"

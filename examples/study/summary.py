@@ -30,6 +30,16 @@ FURTHER = [
         )
     ],
     *[
+        ("ours n=3 k=10 every=auto", other)
+        for other in (
+            "none",
+            "random n=3 k=10 every=auto",
+            "magnitude n=3 k=10 every=auto",
+            "dropout tuned",
+        )
+    ],
+    ("ours every=auto tuned", "dropout tuned"),
+    *[
         ("ours tuned", other)
         for other in (
             "early_stopping",
