@@ -89,8 +89,9 @@ class HessianReinit(Callback):
         function's defaults (``"uniform"`` is U(0, 1), ``"normal"`` is N(0, 1),
         ``"trunc_normal"``, ``"xavier_uniform"``, ``"xavier_normal"``,
         ``"kaiming_uniform"``, ``"kaiming_normal"``, ``"orthogonal"``), or a picklable
-        callable ``f(tensor, generator)`` that fills a tensor of the layer's shape in
-        place or returns one. It is tried once on every layer before training.
+        callable ``f(tensor, generator=...)`` that fills a tensor of the layer's shape
+        in place or returns one, such as ``functools.partial(torch.nn.init.normal_,
+        std=0.1)``. It is tried once on every layer before training.
     granularity : {"weight", "unit"}, default="weight"
         ``"unit"`` ranks whole output units (channels of a convolution) by the aggregate
         of their weights' scores, redraws their weights and sets their biases to zero.

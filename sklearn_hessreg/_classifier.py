@@ -100,8 +100,9 @@ class HessianRegularizedMLPClassifier(
         What re-initialised weights are drawn from: ``"zeros"``, ``"uniform"``,
         ``"normal"``, ``"trunc_normal"``, ``"xavier_uniform"``, ``"xavier_normal"``,
         ``"kaiming_uniform"``, ``"kaiming_normal"``, ``"orthogonal"`` as in
-        :mod:`torch.nn.init`, or a picklable callable ``f(tensor, generator)`` that
-        fills a tensor of the layer's shape in place or returns one.
+        :mod:`torch.nn.init`, or a picklable callable ``f(tensor, generator=...)`` that
+        fills a tensor of the layer's shape in place or returns one, such as
+        ``functools.partial(torch.nn.init.normal_, std=0.1)``.
     granularity : {"weight", "unit"}, default="weight"
         Re-initialise single weights, or whole units with their biases set to zero.
     scope : {"layer", "global"}, default="layer"

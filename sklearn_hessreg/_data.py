@@ -22,9 +22,12 @@ def check_labels(y):
         multilabel = type_of_target(y) == "multilabel-indicator"
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in np.ravel(y)})
+        what = f"mix values of the types {kinds}, which have no order"
+        if len(kinds) == 1:
+            what = f"are of the type {kinds[0]}, which is not supported"
         raise ValueError(
-            f"The labels mix values of the types {kinds}, which have no order. Use "
-            "labels of one kind: numbers, strings or booleans."
+            f"The labels {what}. Use labels of one kind: numbers, strings or booleans "
+            "(numpy.char.decode makes strings of bytes)."
         ) from error
     if multilabel:
         return (y.toarray() if issparse(y) else y).astype(int)

@@ -55,16 +55,15 @@ def _top_mask(scores, k):
 def draw_like(weight, initializer, generator):
     """Draw a whole new matrix like `weight` (its fans count), on its device.
 
-    `initializer` is a key of INITIALIZERS or a callable f(tensor, generator) that fills
-    the tensor in place or returns a new one. The draw is made on the CPU, so that it is
-    the same on every device.
+    `initializer` is a key of INITIALIZERS or a callable f(tensor, generator=...) that
+    fills the tensor in place or returns a new one. The draw is made on the CPU, so that
+    it is the same on every device.
     """
     fresh = torch.empty(weight.shape, dtype=weight.dtype)
     with torch.no_grad():
-        if isinstance(initializer, str):
-            drawn = INITIALIZERS[initializer](fresh, generator=generator)
-        else:
-            drawn = initializer(fresh, generator)
+        named = isinstance(initializer, str)
+        draw = INITIALIZERS[initializer] if named else initializer
+        drawn = draw(fresh, generator=generator)
     drawn = fresh if drawn is None else drawn
     if not isinstance(drawn, torch.Tensor) or drawn.shape != weight.shape:
         got = tuple(drawn.shape) if isinstance(drawn, torch.Tensor) else type(drawn)

@@ -32,7 +32,7 @@ Initializer = (
         "kaiming_normal",
         "orthogonal",
     ]
-    | Callable[[torch.Tensor, torch.Generator], torch.Tensor | None]
+    | Callable[..., torch.Tensor | None]
 )
 
 Style = dict[str, Any] | None  # options for matplotlib

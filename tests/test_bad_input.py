@@ -61,6 +61,11 @@ DATA = {
         {},
         r"mix values of the types \['int', 'str'\]",
     ),
+    "labels of bytes": (
+        (X, np.array([b"a", b"b"] * 20)),
+        {},
+        "type bytes_, which is not supported.*strings",
+    ),
     "infinite sum of weights": (
         (X, Y, np.full(40, 1e308)),
         {},

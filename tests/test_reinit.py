@@ -70,6 +70,12 @@ def test_draw_is_that_of_torch_for_the_whole_matrix(initializer):
     assert torch.equal(drawn, expected)
 
 
+def test_a_function_of_torch_is_an_initializer_too():
+    drawn = draw_like(torch.ones(2, 3), nn.init.xavier_uniform_, generator(1))
+    expected = nn.init.xavier_uniform_(torch.empty(2, 3), generator=generator(1))
+    assert torch.equal(drawn, expected)
+
+
 def test_callable_may_fill_in_place_or_return():
     weight = torch.ones(2, 3)
     filled = draw_like(weight, lambda t, generator: [t.fill_(7)].clear(), generator())
