@@ -4,9 +4,9 @@ A name is made of words: what is done to the network (``none``, ``ours``, the co
 ``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
 ``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
 weights by Xavier's uniform numbers after every epoch and keeps the optimizer's state;
-``reset``, ``unit`` and ``zeros`` say otherwise. ``every=auto``, the estimator's
-default, lets 100 batches pass, ``every=5`` acts at every fifth epoch, ``until=half``
-stops after half of them.
+``reset``, ``unit``, ``zeros`` and ``per_sample`` say otherwise. ``every=auto``, the
+estimator's default, lets 100 batches pass, ``every=5`` acts at every fifth epoch,
+``until=half`` stops after half of them.
 """
 
 from itertools import product
@@ -28,6 +28,7 @@ _FLAGS = {
     "reset": {"optimizer_state": "reset"},
     "unit": {"granularity": "unit"},
     "zeros": {"initializer": "zeros"},
+    "per_sample": {"curvature": "per_sample"},
     "adam": {"solver": "adam"},
     "sgd": {"solver": "sgd"},
 }
@@ -55,6 +56,7 @@ NOISE_ARMS = [
     *OURS_AUTO,
     *[f"{who} n=3 k=10 every=auto" for who in ("random", "magnitude")],
     "ours n=3 k=3",
+    *[f"ours n=3 k=10 {how}" for how in ("per_sample", "every=auto per_sample")],
     "ours n=3 k=10 until=half",
     "ours n=3 k=10 dropout=0.3",
     *[f"{who} n=3 k=10 zeros" for who in ("ours", "random", "magnitude")],

@@ -24,6 +24,7 @@ FURTHER = [
         for other in (
             "lowest n=3 k=10",
             "diagonal n=3 k=10",
+            "ours n=3 k=10 per_sample",
             "ours n=3 k=10 reset",
             "ours n=3 k=10 unit",
             "ours n=3 k=10 until=half",
