@@ -80,8 +80,8 @@ def differences(rows, first, second, column):
 def interval(values):
     """Return mean and 95 % bootstrap interval; with one value the interval is NaN.
 
-    Percentiles of 9,999 means; for ten values they are some 5 to 10 % narrower than
-    Student's interval.
+    Percentiles of 9,999 means; for ten values they are some 18 % narrower than
+    Student's interval, for five 37 %.
     """
     values = np.asarray(values, float)
     if len(values) < 2:

@@ -192,7 +192,8 @@ def _legend_below(fig):
     for ax in fig.axes:
         handles, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    where = {"loc": "outside lower center", "ncols": int(fig.get_figwidth() // 2.2)}
+    width = 0.7 + 0.08 * max(map(len, entries))  # inches of the widest entry
+    where = {"loc": "outside lower center", "ncols": int(fig.get_figwidth() // width)}
     fig.legend(entries.values(), entries.keys(), fontsize=9, **where)
 
 
