@@ -105,21 +105,21 @@ def draw_comparisons(rows):
 
 
 def draw_settings(rows):
-    """Draw the final accuracy of ours by n, k, optimizer state and granularity."""
+    """Draw the final accuracy of ours by n, k, schedule, state and granularity."""
     level = rows["noise"].max()
     datasets = list(rows["dataset"].unique())
     fig, axes = _panels(1, len(datasets), 2.9, 4.2, sharey=True)
     table = final(rows[rows["noise"] == level], horizons(rows)[-1])
-    kinds = ["", " reset", " unit", " reset unit"]
+    kinds = ["", " every=auto", " reset", " unit", " reset unit"]
     for ax, dataset in zip(axes[0], datasets, strict=True):
         runs = table[table["dataset"] == dataset].groupby("arm")["test_accuracy"]
         groups = dict(iter(runs))
         if "none" in groups:
             ax.axvline(groups["none"].mean(), color="0.4", ls="--", label="none")
         for (style, kind), (y, arm) in product(enumerate(kinds), enumerate(OURS)):
-            label = (kind.strip() or "keep, single weights") if y == 0 else None
+            label = (kind.strip() or "every epoch, keep, weight") if y == 0 else None
             found = groups.get(arm + kind, [])
-            _draw_interval(ax, found, y + 0.18 * (style - 1.5), style + 1, label)
+            _draw_interval(ax, found, y + 0.16 * (style - 2), style + 1, label)
         ax.set(title=dataset, xlabel="accuracy at the end")
     axes[0, 0].set_yticks(range(len(OURS)), OURS)
     axes[0, 0].invert_yaxis()
