@@ -54,7 +54,10 @@ NOISE_ARMS = [
     *WEIGHT_DECAY,
     *[arm for arm in OURS if arm != "ours n=3 k=10"],
     *OURS_AUTO,
-    *[f"{who} n=3 k=10 every=auto" for who in ("random", "magnitude")],
+    *[
+        f"{criterion} n=3 k={k} every=auto"
+        for k, criterion in product((10, 30), ("random", "magnitude"))
+    ],
     "ours n=3 k=3",
     "ours n=3 k=10 per_sample",
     *[f"ours n=3 k={k} every=auto per_sample" for k in (10, 30)],

@@ -25,7 +25,7 @@ CURVES = [
     "magnitude n=3 k=10",
     "dropout tuned",
     "weight_decay tuned",
-    "ours tuned",
+    "ours n=3 k=30 every=auto per_sample",
 ]
 STREAM_CURVES = ["none", *dict.fromkeys(pair[0] for pair in STREAMED)]
 STREAM_CURVES += [arm for _, arm in STREAMED if arm not in STREAM_CURVES]

@@ -31,11 +31,12 @@ FURTHER = [
         )
     ],
     *[
-        ("ours n=3 k=10 every=auto", other)
+        (f"ours n=3 k={k} every=auto{curvature}", other)
+        for k, curvature in ((10, ""), (30, " per_sample"))
         for other in (
             "none",
-            "random n=3 k=10 every=auto",
-            "magnitude n=3 k=10 every=auto",
+            f"random n=3 k={k} every=auto",
+            f"magnitude n=3 k={k} every=auto",
             "dropout tuned",
         )
     ],
