@@ -60,7 +60,15 @@ SEARCHED = [
 ]
 STREAMED = [
     *[("ours n=3 k=10", arm) for arm in ("none", "random n=3 k=10")],
-    *[("ours n=3 k=10 reset", arm) for arm in ("none", "random n=3 k=10 reset")],
+    *[
+        ("ours n=3 k=10 reset", arm)
+        for arm in (
+            "none",
+            "random n=3 k=10 reset",
+            "magnitude n=3 k=10 reset",
+            "ours n=3 k=10",
+        )
+    ],
 ]
 EPOCHS = (25, 60)
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
