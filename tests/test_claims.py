@@ -43,6 +43,13 @@ def test_long_training_on_wrong_labels_ends_above_random_reinitialisation(tmp_pa
     assert found > 0.005
 
 
+def test_the_recommended_settings_end_far_above_plain_training(tmp_path):
+    from study import noise
+
+    arm = "ours n=3 k=30 every=auto per_sample"
+    assert gain(noise, "0.4", arm, "none", tmp_path) > 0.22
+
+
 def test_the_default_gains_accuracy_on_a_small_table_with_wrong_labels(tmp_path):
     from study import defaults
 
