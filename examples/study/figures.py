@@ -94,8 +94,7 @@ def draw_comparisons(rows):
         ):
             some = table[(table["noise"] == level) & (table["dataset"] == dataset)]
             found = differences(some, *pair, "test_accuracy")
-            label = dataset if y == 0 else None
-            _draw_interval(ax, found, y + 0.18 * (d - 1.5), d, label)
+            _draw_interval(ax, found, y + 0.18 * (d - 1.5), d, dataset)
     axes[0, 0].set_yticks(range(len(labels)), labels)
     axes[0, 0].invert_yaxis()
     for ax in axes[-1]:
@@ -117,7 +116,7 @@ def draw_settings(rows):
         if "none" in groups:
             ax.axvline(groups["none"].mean(), color="0.4", ls="--", label="none")
         for (style, kind), (y, arm) in product(enumerate(kinds), enumerate(OURS)):
-            label = (kind.strip() or "every epoch, keep, weight") if y == 0 else None
+            label = kind.strip() or "every epoch, keep, weight"
             found = groups.get(arm + kind, [])
             _draw_interval(ax, found, y + 0.16 * (style - 2), style + 1, label)
         ax.set(title=dataset, xlabel="accuracy at the end")
