@@ -105,8 +105,9 @@ class HessianReinit(Callback):
         are its controls.
     every : int or "auto", default="auto"
         Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
-        100 batches at least: with fewer updates a network does not recover. The paper
-        re-initialises after every epoch, 1.
+        100 batches at least: with fewer updates a network does not recover. Nor does it
+        re-initialise where fewer are left until ``max_epochs``, unless the net trains
+        on after an earlier call. The paper re-initialises after every epoch, 1.
     until : int, default=None
         Last epoch after which weights are re-initialised; None sets no end.
     samples : int, default=256
@@ -231,6 +232,9 @@ class HessianReinit(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Refuse before training what could only fail during it."""
+        # a call that trains on, or one epoch at a time, has no end to be seen
+        first = not net.history and net.max_epochs > 1
+        self.end_ = net.max_epochs if first else math.inf
         validate_parameter_constraints(
             PARAMETER_CONSTRAINTS, self.get_params(), type(self).__name__
         )
@@ -258,7 +262,9 @@ class HessianReinit(Callback):
         last = self.reinit_history_[-1]["epoch"] if self.reinit_history_ else 1
         rows = net.history.to_list()[last - 1 : trained]
         # an interrupted epoch has no count
-        return sum(row.get("train_batch_count", 0) for row in rows) >= AUTO_UPDATES
+        counts = [row.get("train_batch_count", 0) for row in rows]
+        left = (self.end_ - trained) * max(counts, default=0)
+        return min(sum(counts), left) >= AUTO_UPDATES
 
     def _probe(self, net, dataset):
         """Show on two samples that the layers can be scored, before any training."""

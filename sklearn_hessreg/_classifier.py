@@ -114,8 +114,9 @@ class HessianRegularizedMLPClassifier(
         What ranks the weights: the method, or one of its controls.
     reinit_every : int or "auto", default="auto"
         Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
-        100 batches at least: with fewer updates a network does not recover. The paper
-        re-initialises after every epoch, 1.
+        100 batches at least: with fewer updates a network does not recover. Nor does
+        ``fit`` re-initialise where fewer are left until ``max_iter`` (a warm start
+        does). The paper re-initialises after every epoch, 1.
     reinit_until : int, default=None
         Last epoch after which weights are re-initialised; None sets no end.
     hessian_samples : int, default=256

@@ -282,6 +282,18 @@ def test_by_default_updates_are_counted_over_calls_of_partial_fit():
     assert [record["epoch"] for record in clf.reinit_history_] == [3, 5]
 
 
+def test_by_default_a_fit_ends_with_a_hundred_updates_after_the_last_event():
+    clf = make(reinit_every="auto", batch_size=3, max_iter=7)  # 50 in each epoch
+    clf.fit(X, Y)
+    assert [record["epoch"] for record in clf.reinit_history_] == [3, 5]
+
+
+def test_by_default_a_warm_start_does_not_wait_for_its_end():
+    clf = make(reinit_every="auto", batch_size=3, max_iter=3, warm_start=True)
+    clf.fit(X, Y).fit(X, Y)
+    assert [record["epoch"] for record in clf.reinit_history_] == [4, 6]
+
+
 def test_warm_start_continues_and_cold_start_does_not():
     warm = make(warm_start=True).fit(X, Y).fit(X, Y)
     assert len(warm.loss_curve_) == 20
