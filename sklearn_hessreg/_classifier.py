@@ -242,12 +242,13 @@ class HessianRegularizedMLPClassifier(
     *Recommended settings*, from ten seeds on three data sets (the evidence page of the
     documentation). Clean labels: ``k=0``; the default changes little. Labels of which
     many may be wrong, and long training: all weight layers but the first (``n=3`` with
-    three hidden layers), ``curvature="per_sample"``, ``k=30``. If an epoch has 50
+    three hidden layers), ``curvature="per_sample"``, ``k=30``. If an epoch has 57
     batches or more, also try ``k=10, reinit_every=1``, the paper's schedule; with fewer
-    it can keep the network from learning. Put ``k=0``, both ``k`` and ``criterion``
-    into a grid: random or the largest weights did as well on tables, and every data set
-    wants its own dose. ``partial_fit`` on a stream whose labels change their meaning:
-    ``n=3, reinit_every=1, optimizer_state="reset"``.
+    it can keep the network from learning. Every data set wants its own dose: search
+    ``k`` with 0 among the values, ``n`` and ``criterion``, since random or the largest
+    weights often did as well. ``early_stopping`` is a strong rival, and goes with it.
+    ``partial_fit`` on a stream whose labels change their meaning: ``n=3,
+    reinit_every=1, optimizer_state="reset"``.
 
     *Callbacks.* With scikit-learn 1.9 or newer ``set_callbacks`` takes the callbacks of
     :mod:`sklearn.callback`: ``ProgressBar`` advances with every epoch, inside of
