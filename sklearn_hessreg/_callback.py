@@ -263,8 +263,9 @@ class HessianReinit(Callback):
         rows = net.history.to_list()[last - 1 : trained]
         # an interrupted epoch has no count
         counts = [row.get("train_batch_count", 0) for row in rows]
-        left = (self.end_ - trained) * max(counts, default=0)
-        return min(sum(counts), left) >= AUTO_UPDATES
+        if sum(counts) < AUTO_UPDATES:
+            return False
+        return (self.end_ - trained) * max(counts) >= AUTO_UPDATES
 
     def _probe(self, net, dataset):
         """Show on two samples that the layers can be scored, before any training."""

@@ -5,18 +5,10 @@ standard deviations over the root of three: where the claim holds, a mean of thr
 pairs comes below it once in 30,000 times.
 """
 
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("tqdm", reason="needs the packages of the study")
-EXAMPLES = Path(__file__).parents[1] / "examples"
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def study_on_path(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("study_on_path")]
 
 
 def gain(study, noise, arm, over, folder):

@@ -1,20 +1,13 @@
 """The study of examples/study at toy size, and what its controls and tables compute."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
 
 pytest.importorskip("cleanlab", reason="needs the packages of the study")
-EXAMPLES = Path(__file__).parents[1] / "examples"
+pytestmark = pytest.mark.usefixtures("study_on_path")
 SOME_ARMS = ["none", "ours n=3 k=10", "lowest n=3 k=10", "dropout=0.3"]
 DIGITS = ["--quick", "--dataset", "digits"]
-
-
-@pytest.fixture(autouse=True)
-def study_on_path(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
 
 
 def test_a_run_has_one_row_for_each_epoch(tmp_path):
