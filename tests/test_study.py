@@ -109,6 +109,21 @@ def test_the_lowest_control_redraws_what_the_method_spares():
     assert (masks[0] ^ masks[1]).all()
 
 
+@pytest.mark.filterwarnings("ignore:Maximum iterations")
+def test_a_fading_k_falls_linearly_to_nothing_at_the_end():
+    from study.arms import make_estimator
+    from study.data import load
+
+    split = load("digits", 0, 0, quick=True)
+    arm = "fading n=1 k=40"
+    clf = make_estimator(arm, seed=0, epochs=4, hidden_layer_sizes=(20,))
+    net = clf.fit(split.X_train, split.y_train).net_
+    method = dict(net.callbacks_)["FadingReinit"]
+    # of 200 weights 40 percent times 3/4, 2/4, 1/4
+    assert [record["count"] for record in method.reinit_history_] == [60, 40, 20]
+    assert method.k == 40
+
+
 def rows_of(values):
     """Make rows of runs that differ in their accuracies: {(arm, seed, epoch): ...}."""
     return pd.DataFrame(

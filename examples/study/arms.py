@@ -1,12 +1,12 @@
 """From an arm's name to the estimator, and the arms of the study of label noise.
 
 A name is made of words: what is done to the network (``none``, ``ours``, the controls
-``random``, ``magnitude``, ``lowest``, ``diagonal``, or ``dropout=`` and
-``weight_decay=`` with a value), then settings. ``ours n=3 k=10`` re-initialises single
-weights by Xavier's uniform numbers after every epoch and keeps the optimizer's state;
-``reset``, ``unit``, ``zeros`` and ``per_sample`` say otherwise. ``every=auto``, the
-estimator's default, lets 100 batches pass, ``every=5`` acts at every fifth epoch,
-``until=half`` stops after half of them.
+``random``, ``magnitude``, ``lowest``, ``diagonal``, ``fading`` for the method with a k
+that falls to 0, or ``dropout=`` and ``weight_decay=`` with a value), then settings.
+``ours n=3 k=10`` re-initialises single weights by Xavier's uniform numbers after every
+epoch and keeps the optimizer's state; ``reset``, ``unit``, ``zeros`` and ``per_sample``
+say otherwise. ``every=auto``, the estimator's default, lets 100 batches pass,
+``every=5`` acts at every fifth epoch, ``until=half`` stops after half of them.
 """
 
 from itertools import product
@@ -15,9 +15,13 @@ import numpy as np
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._build import METHOD_PARAMETERS
-from study.controls import DiagonalReinit, LowestReinit
+from study.controls import DiagonalReinit, FadingReinit, LowestReinit
 
-CONTROLS = {"lowest": LowestReinit, "diagonal": DiagonalReinit}
+CONTROLS = {
+    "lowest": LowestReinit,
+    "diagonal": DiagonalReinit,
+    "fading": FadingReinit,
+}
 _FLAGS = {
     "none": {"k": 0},
     "ours": {},
@@ -25,6 +29,7 @@ _FLAGS = {
     "magnitude": {"criterion": "magnitude"},
     "lowest": {},
     "diagonal": {},
+    "fading": {},
     "reset": {"optimizer_state": "reset"},
     "unit": {"granularity": "unit"},
     "zeros": {"initializer": "zeros"},
@@ -65,7 +70,8 @@ NOISE_ARMS = [
     "ours n=3 k=10 dropout=0.3",
     *[f"{who} n=3 k=10 zeros" for who in ("ours", "random", "magnitude")],
     *[f"ours n={n} k=10 zeros" for n in (1, 2)],
-    *[f"{criterion} n=3 k=10" for criterion in CONTROLS],
+    *[f"{control} n=3 k=10" for control in CONTROLS],
+    "fading n=3 k=30",
     *[
         f"{criterion} {settings}"
         for settings in ("n=3 k=30", "n=1 k=10")

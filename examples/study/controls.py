@@ -1,4 +1,4 @@
-"""Controls that `criterion` does not offer: lowest Hessian, diagonal of the Hessian."""
+"""What the method does not offer: lowest scores, the diagonal, a smaller k later."""
 
 import torch
 
@@ -21,6 +21,19 @@ class DiagonalReinit(HessianReinit):
         """Score the single weights; units are not needed in the study."""
         rows = self._draw_samples(len(dataset))
         return self._on_samples(net, list(layers), dataset, rows, diagonal_scores)
+
+
+class FadingReinit(HessianReinit):
+    """Re-initialise less from event to event: k falls linearly, to 0 at max_epochs."""
+
+    def _reinitialise(self, net, dataset, epoch):
+        """Act with the k of this epoch."""
+        k = self.k
+        self.k = k * (1 - (epoch - 1) / net.max_epochs)
+        try:
+            super()._reinitialise(net, dataset, epoch)
+        finally:
+            self.k = k
 
 
 def diagonal_scores(module, loss, inputs, targets, names, candidates=None):

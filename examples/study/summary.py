@@ -28,6 +28,7 @@ FURTHER = [
             "ours n=3 k=10 reset",
             "ours n=3 k=10 unit",
             "ours n=3 k=10 until=half",
+            "fading n=3 k=10",
         )
     ],
     *[
