@@ -68,5 +68,6 @@ study: .venv/ready ## Run what is missing of the study, then draw and tabulate; 
 	@$(STUDY).paper --jobs $(STUDY_JOBS)
 	@$(STUDY).stream --jobs $(STUDY_JOBS)
 	@$(STUDY).search --jobs $(STUDY_JOBS)
+	@$(STUDY).average --jobs $(STUDY_JOBS)
 	@$(STUDY).figures
 	@$(STUDY).summary > docs/results/tables.md

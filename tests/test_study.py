@@ -232,18 +232,41 @@ def test_a_search_reports_what_it_chose(tmp_path):
     assert "none" not in chosen.dropna().index
 
 
+@pytest.mark.filterwarnings("ignore:Maximum iterations")
+def test_averages_are_of_the_networks_along_one_training():
+    from sklearn.metrics import log_loss
+    from study import average
+    from study.arms import make_estimator
+
+    split = average.load("digits", 0.4, 0, quick=True)
+    settings = average.network("digits", quick=True)
+    probabilities = [
+        make_estimator("none", seed=0, epochs=epochs, **settings)
+        .fit(split.X_train, split.y_train)
+        .predict_proba(split.X_test)
+        for epochs in (1, 2)
+    ]
+    first, second = average.run(("digits", 0.4, "none", 0), 2, quick=True)
+    alone = log_loss(split.y_test, probabilities[0])
+    both = log_loss(split.y_test, sum(probabilities) / 2)
+    assert first["test_log_loss"] == first["test_log_loss_5"] == pytest.approx(alone)
+    assert second["test_log_loss_5"] == pytest.approx(both)
+
+
 def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys):
-    from study import figures, noise, stream, summary
+    from study import average, figures, noise, stream, summary
 
     summary.main(["--results", str(tmp_path)])
     assert "No runs yet" in capsys.readouterr().out
     folder = ["--results", str(tmp_path)]
     noise.main([*DIGITS, *folder, "--arms", *SOME_ARMS])
     stream.main(["--quick", *folder, "--dataset", "labels", "--arms", "none"])
+    average.main([*DIGITS, *folder, "--arms", "none"])
     summary.main(folder)
     text = capsys.readouterr().out
     assert "| ours n=3 k=10 | none " in text
     assert "- digits, noise 0.4: none (8), ours n=3 k=10 (8)" in text
+    assert "of 15" in text
     figures.main([*folder, "--figures", str(tmp_path)])
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     assert drawn == {"noise_digits", "comparisons", "settings", "stream"}

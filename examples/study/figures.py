@@ -10,8 +10,9 @@ import pandas as pd
 from study import noise, paper, stream
 from study.analysis import CASE, differences, final, interval, load
 from study.arms import OURS
+from study.comparisons import COMPARISONS, STREAMED
 from study.results import FOLDER
-from study.summary import COMPARISONS, STREAMED, horizons
+from study.summary import horizons
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the dashes and markers
 # tell them apart without colour.

@@ -6,71 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import noise, paper, search, stream
+from study import average, noise, paper, search, stream
 from study.analysis import differences, final, interval, load, selected, with_tuned
-from study.results import FOLDER
+from study.comparisons import AVERAGED, COMPARISONS, FURTHER, SEARCHED, STREAMED
+from study.results import FOLDER, KEY
 
-# Stated before the runs were made.
-COMPARISONS = [
-    ("ours n=3 k=10", "none"),
-    ("ours n=3 k=10", "random n=3 k=10"),
-    ("ours n=3 k=10", "magnitude n=3 k=10"),
-    ("ours n=3 k=10", "dropout tuned"),
-    ("ours tuned", "dropout tuned"),
-]
-FURTHER = [
-    *[
-        ("ours n=3 k=10", other)
-        for other in (
-            "lowest n=3 k=10",
-            "diagonal n=3 k=10",
-            "ours n=3 k=10 per_sample",
-            "ours n=3 k=10 reset",
-            "ours n=3 k=10 unit",
-            "ours n=3 k=10 until=half",
-            "fading n=3 k=10",
-        )
-    ],
-    *[
-        (f"ours n=3 k={k} every=auto{curvature}", other)
-        for k, curvature in ((10, ""), (30, " per_sample"))
-        for other in (
-            "none",
-            f"random n=3 k={k} every=auto",
-            f"magnitude n=3 k={k} every=auto",
-            "dropout tuned",
-        )
-    ],
-    ("ours every=auto tuned", "dropout tuned"),
-    *[
-        ("ours tuned", other)
-        for other in (
-            "early_stopping",
-            "weight_decay tuned",
-            "MLPClassifier early_stopping",
-            "RandomForestClassifier",
-            "CleanLearning MLPClassifier early_stopping",
-        )
-    ],
-    ("CleanLearning ours n=3 k=10", "CleanLearning MLPClassifier early_stopping"),
-    ("ours n=3 k=10 dropout=0.3", "dropout=0.3"),
-]
-SEARCHED = [
-    ("ours searched", other)
-    for other in ("none", "dropout searched", "weight_decay searched")
-]
-STREAMED = [
-    *[("ours n=3 k=10", arm) for arm in ("none", "random n=3 k=10")],
-    *[
-        ("ours n=3 k=10 reset", arm)
-        for arm in (
-            "none",
-            "random n=3 k=10 reset",
-            "magnitude n=3 k=10 reset",
-            "ours n=3 k=10",
-        )
-    ],
-]
 EPOCHS = (25, 60)
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
 
@@ -210,6 +150,26 @@ def search_tables(folder):
     yield missing(rows, search.STUDY)
 
 
+def average_tables(folder):
+    """Write the tables of averaged networks: accuracy by their number."""
+    rows = load(folder, average.STUDY)
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    records, groups = [], {}
+    for networks in average.NETWORKS:
+        names = {f"{m}{average.suffix(networks)}": m for m in average.MEASURES}
+        some = last[[*KEY, "epoch", *names]].rename(columns=names)
+        some = with_tuned(some)
+        records += compare(some, AVERAGED, ["test_accuracy"], networks=f"{networks}")
+        for case, runs in some.groupby(["dataset", "noise", "arm"], sort=False):
+            record = dict(zip(("data set", "noise", "arm"), case, strict=True))
+            record = groups.setdefault(case, record | {"runs": len(runs)})
+            record[f"of {networks}"] = cell(runs["test_accuracy"])
+    records.sort(key=lambda record: [record[name] for name in ("data set", "noise")])
+    yield markdown("## Networks of one training, averaged", records)
+    yield markdown("### All arms of the averages", list(groups.values()))
+    yield missing(rows, average.STUDY)
+
+
 def stream_tables(folder):
     """Write the tables of the stream: mean accuracy in its last quarter."""
     rows = load(folder, stream.STUDY)
@@ -286,7 +246,13 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
     folder = parser.parse_args(argv).results
-    for tables in (paper_tables, noise_tables, search_tables, stream_tables):
+    for tables in (
+        paper_tables,
+        noise_tables,
+        search_tables,
+        average_tables,
+        stream_tables,
+    ):
         print("\n".join(tables(folder)))
 
 

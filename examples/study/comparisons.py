@@ -1,0 +1,76 @@
+"""The pairs of arms whose differences the tables report."""
+
+# stated before the runs were made
+COMPARISONS = [
+    ("ours n=3 k=10", "none"),
+    ("ours n=3 k=10", "random n=3 k=10"),
+    ("ours n=3 k=10", "magnitude n=3 k=10"),
+    ("ours n=3 k=10", "dropout tuned"),
+    ("ours tuned", "dropout tuned"),
+]
+FURTHER = [
+    *[
+        ("ours n=3 k=10", other)
+        for other in (
+            "lowest n=3 k=10",
+            "diagonal n=3 k=10",
+            "ours n=3 k=10 per_sample",
+            "ours n=3 k=10 reset",
+            "ours n=3 k=10 unit",
+            "ours n=3 k=10 until=half",
+            "fading n=3 k=10",
+        )
+    ],
+    *[
+        (f"ours n=3 k={k} every=auto{curvature}", other)
+        for k, curvature in ((10, ""), (30, " per_sample"))
+        for other in (
+            "none",
+            f"random n=3 k={k} every=auto",
+            f"magnitude n=3 k={k} every=auto",
+            "dropout tuned",
+        )
+    ],
+    ("ours every=auto tuned", "dropout tuned"),
+    *[
+        ("ours tuned", other)
+        for other in (
+            "early_stopping",
+            "weight_decay tuned",
+            "MLPClassifier early_stopping",
+            "RandomForestClassifier",
+            "CleanLearning MLPClassifier early_stopping",
+        )
+    ],
+    ("CleanLearning ours n=3 k=10", "CleanLearning MLPClassifier early_stopping"),
+    ("ours n=3 k=10 dropout=0.3", "dropout=0.3"),
+]
+SEARCHED = [
+    ("ours searched", other)
+    for other in ("none", "dropout searched", "weight_decay searched")
+]
+STREAMED = [
+    *[("ours n=3 k=10", arm) for arm in ("none", "random n=3 k=10")],
+    *[
+        ("ours n=3 k=10 reset", arm)
+        for arm in (
+            "none",
+            "random n=3 k=10 reset",
+            "magnitude n=3 k=10 reset",
+            "ours n=3 k=10",
+        )
+    ],
+]
+AVERAGED = [
+    *[
+        ("ours n=3 k=30 every=auto per_sample", other)
+        for other in (
+            "none",
+            "random n=3 k=30 every=auto",
+            "magnitude n=3 k=30 every=auto",
+            "dropout tuned",
+            "weight_decay tuned",
+        )
+    ],
+    *[("ours n=3 k=10 per_sample", arm) for arm in ("none", "dropout tuned")],
+]
