@@ -269,7 +269,7 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     assert "of 15" in text
     figures.main([*folder, "--figures", str(tmp_path)])
     drawn = {path.stem for path in tmp_path.glob("*.png")}
-    assert drawn == {"noise_digits", "comparisons", "settings", "stream"}
+    assert drawn == {"noise_digits", "comparisons", "settings", "average", "stream"}
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cancer", "classification"])

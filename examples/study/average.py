@@ -16,6 +16,7 @@ from sklearn_hessreg._callback import AUTO_UPDATES
 from study.arms import DROPOUT, WEIGHT_DECAY, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.noise import network
+from study.results import KEY
 from study.runner import Study, execute, parse
 
 NETWORKS = (1, 5, 15)
@@ -40,6 +41,12 @@ ARMS = [
 def suffix(networks):
     """End the names of the columns of so many networks; one network's have none."""
     return "" if networks == 1 else f"_{networks}"
+
+
+def of_networks(rows, networks):
+    """Take the columns of so many networks, under the names of one network's."""
+    names = {f"{name}{suffix(networks)}": name for name in MEASURES}
+    return rows[[*KEY, "epoch", *names]].rename(columns=names)
 
 
 class Snapshots(Callback):

@@ -72,5 +72,18 @@ AVERAGED = [
             "weight_decay tuned",
         )
     ],
-    *[("ours n=3 k=10 per_sample", arm) for arm in ("none", "dropout tuned")],
+    *[
+        ("ours n=3 k=10 per_sample", other)
+        for other in ("none", "dropout tuned", "weight_decay tuned")
+    ],
+]
+# averaged networks minus what is no average, or one of its own
+NOT_AVERAGED = [
+    (first, other)
+    for first in ("ours n=3 k=30 every=auto per_sample", "ours n=3 k=10 per_sample")
+    for other in (
+        "early_stopping",
+        "RandomForestClassifier",
+        "BaggingClassifier MLPClassifier early_stopping",
+    )
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from study import noise, paper, stream
+from study import average, noise, paper, stream
 from study.analysis import CASE, differences, final, interval, load
 from study.arms import OURS
 from study.comparisons import COMPARISONS, STREAMED
@@ -26,6 +26,13 @@ CURVES = [
     "magnitude n=3 k=10",
     "dropout tuned",
     "weight_decay tuned",
+    "ours n=3 k=30 every=auto per_sample",
+]
+AVERAGE_CURVES = [
+    "none",
+    "ours n=3 k=10 per_sample",
+    "random n=3 k=30 every=auto",
+    "magnitude n=3 k=30 every=auto",
     "ours n=3 k=30 every=auto per_sample",
 ]
 STREAM_CURVES = ["none", *dict.fromkeys(pair[0] for pair in STREAMED)]
@@ -128,6 +135,28 @@ def draw_settings(rows):
     return fig
 
 
+def draw_average(rows):
+    """Draw the accuracy of single and of averaged networks by epoch."""
+    level, networks = rows["noise"].max(), average.NETWORKS[-1]
+    rows = rows[rows["noise"] == level]
+    datasets = list(rows["dataset"].unique())
+    fig, axes = _panels(1, len(datasets), 3.2, 2.9)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        some = rows[rows["dataset"] == dataset]
+        draw_curves(ax, some, AVERAGE_CURVES, f"test_accuracy_{networks}")
+        for style, arm in enumerate(AVERAGE_CURVES):
+            one = some[some["arm"] == arm].groupby("epoch")["test_accuracy"].mean()
+            ax.plot(one, color=COLOURS[style], lw=0.6)
+        ax.set(title=dataset, xlabel="epoch")
+    axes[0, 0].set_ylabel("accuracy, clean test labels")
+    _legend_below(fig)
+    fig.suptitle(
+        f"{level:.0%} wrong labels, the last {networks} networks averaged "
+        "(thin: the last one alone)"
+    )
+    return fig
+
+
 def draw_stream(rows):
     """Draw the accuracy on each chunk before it is learned."""
     datasets = list(rows["dataset"].unique())
@@ -205,6 +234,9 @@ def draw_all(results):
             yield f"noise_{dataset}", draw_noise(rows, dataset)
         yield "comparisons", draw_comparisons(rows)
         yield "settings", draw_settings(rows)
+    rows = load(results, average.STUDY)
+    if len(rows):
+        yield "average", draw_average(rows)
     rows = load(results, stream.STUDY)
     if len(rows):
         yield "stream", draw_stream(rows)

@@ -8,8 +8,15 @@ import pandas as pd
 
 from study import average, noise, paper, search, stream
 from study.analysis import differences, final, interval, load, selected, with_tuned
-from study.comparisons import AVERAGED, COMPARISONS, FURTHER, SEARCHED, STREAMED
-from study.results import FOLDER, KEY
+from study.comparisons import (
+    AVERAGED,
+    COMPARISONS,
+    FURTHER,
+    NOT_AVERAGED,
+    SEARCHED,
+    STREAMED,
+)
+from study.results import FOLDER
 
 EPOCHS = (25, 60)
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
@@ -154,17 +161,20 @@ def average_tables(folder):
     """Write the tables of averaged networks: accuracy by their number."""
     rows = load(folder, average.STUDY)
     last = rows[rows["epoch"] == rows["epoch"].max()]
+    alone = final(load(folder, noise.STUDY), last["epoch"].max())
+    alone = alone[alone["arm"].isin({pair[1] for pair in NOT_AVERAGED})]
     records, groups = [], {}
     for networks in average.NETWORKS:
-        names = {f"{m}{average.suffix(networks)}": m for m in average.MEASURES}
-        some = last[[*KEY, "epoch", *names]].rename(columns=names)
-        some = with_tuned(some)
+        some = with_tuned(average.of_networks(last, networks))
         records += compare(some, AVERAGED, ["test_accuracy"], networks=f"{networks}")
         for case, runs in some.groupby(["dataset", "noise", "arm"], sort=False):
             record = dict(zip(("data set", "noise", "arm"), case, strict=True))
             record = groups.setdefault(case, record | {"runs": len(runs)})
             record[f"of {networks}"] = cell(runs["test_accuracy"])
-    records.sort(key=lambda record: [record[name] for name in ("data set", "noise")])
+    both = pd.concat([some, alone], ignore_index=True)
+    records += compare(both, NOT_AVERAGED, ["test_accuracy"], networks=f"{networks}")
+    order = ("data set", "noise")
+    records.sort(key=lambda record: [record[name] for name in order])
     yield markdown("## Networks of one training, averaged", records)
     yield markdown("### All arms of the averages", list(groups.values()))
     yield missing(rows, average.STUDY)
