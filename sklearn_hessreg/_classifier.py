@@ -247,7 +247,8 @@ class HessianRegularizedMLPClassifier(
     it can keep the network from learning. Every data set wants its own dose: search
     ``k`` with 0 among the values, ``n`` and ``criterion``, since random or the largest
     weights often did as well. ``early_stopping`` is a strong rival, and goes with it.
-    ``partial_fit`` on a stream whose labels change their meaning: ``n=3,
+    Averaging networks of one training gained another 0.02 to 0.1 (an example in the
+    gallery). ``partial_fit`` on a stream whose labels change their meaning: ``n=3,
     reinit_every=1, optimizer_state="reset"``.
 
     *Callbacks.* With scikit-learn 1.9 or newer ``set_callbacks`` takes the callbacks of

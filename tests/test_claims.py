@@ -11,14 +11,20 @@ pytest.importorskip("tqdm", reason="needs the packages of the study")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("study_on_path")]
 
 
+def last_rows(study, noise, arms, folder):
+    """Run arms of a study; return the last row of each run."""
+    from study.analysis import load
+
+    command = ["--dataset", "classification", "--noise", noise, "--arms", *arms]
+    study.main([*command, "--seeds", "0", "1", "2", "--results", str(folder)])
+    return load(folder, study.STUDY).groupby(["arm", "seed"]).tail(1)
+
+
 def gain(study, noise, arm, over, folder):
     """Run two arms of a study; return the mean difference of their final accuracies."""
-    from study.analysis import differences, load
+    from study.analysis import differences
 
-    command = ["--dataset", "classification", "--noise", noise, "--arms", arm, over]
-    study.main([*command, "--seeds", "0", "1", "2", "--results", str(folder)])
-    rows = load(folder, study.STUDY)
-    last = rows.groupby(["arm", "seed"]).tail(1)
+    last = last_rows(study, noise, [arm, over], folder)
     return differences(last, arm, over, "test_accuracy").mean()
 
 
@@ -40,6 +46,13 @@ def test_the_recommended_settings_end_far_above_plain_training(tmp_path):
 
     arm = "ours n=3 k=30 every=auto per_sample"
     assert gain(noise, "0.4", arm, "none", tmp_path) > 0.22
+
+
+def test_networks_of_one_training_averaged_end_above_the_last_of_them(tmp_path):
+    from study import average
+
+    last = last_rows(average, "0.4", ["ours n=3 k=10 per_sample"], tmp_path)
+    assert (last["test_accuracy_15"] - last["test_accuracy"]).mean() > 0.01
 
 
 def test_the_default_gains_accuracy_on_a_small_table_with_wrong_labels(tmp_path):
