@@ -84,6 +84,6 @@ NOT_AVERAGED = [
     for other in (
         "early_stopping",
         "RandomForestClassifier",
-        "BaggingClassifier MLPClassifier early_stopping",
+        "VotingClassifier MLPClassifier early_stopping",
     )
 ]

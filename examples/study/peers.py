@@ -5,7 +5,7 @@ They get training and validation rows together and split them as they like.
 
 from time import process_time
 
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neural_network import MLPClassifier
 
@@ -14,7 +14,7 @@ from study.arms import make_estimator
 PEERS = [
     "MLPClassifier early_stopping",
     "RandomForestClassifier",
-    "BaggingClassifier MLPClassifier early_stopping",
+    "VotingClassifier MLPClassifier early_stopping",
     "CleanLearning MLPClassifier early_stopping",
     "CleanLearning ours n=3 k=10",
 ]
@@ -30,9 +30,11 @@ def make_peer(arm, *, seed, epochs, quick=False, **settings):
             seed=seed,
             find_label_issues_kwargs={"n_jobs": 1},
         )
-    if first == "BaggingClassifier":
-        inner = make_peer(rest, seed=seed, epochs=epochs, **settings)
-        return BaggingClassifier(inner, 2 if quick else 10, random_state=seed)
+    if first == "VotingClassifier":
+        seeds = range(100 * seed, 100 * seed + (2 if quick else 10))
+        networks = [make_peer(rest, seed=s, epochs=epochs, **settings) for s in seeds]
+        named = [(f"seed {s}", net) for s, net in zip(seeds, networks, strict=True)]
+        return VotingClassifier(named, voting="soft")
     if first == "RandomForestClassifier":
         return RandomForestClassifier(10 if quick else 500, random_state=seed)
     return MLPClassifier(
@@ -51,8 +53,6 @@ def fit_peer(peer, split):
         ("test", split.X_test, split.y_test),
     ):
         proba = peer.predict_proba(data)
-        # bagging adds up single-precision numbers
-        proba /= proba.sum(axis=1, keepdims=True)
         row[f"{name}_accuracy"] = accuracy_score(target, proba.argmax(1))
         row[f"{name}_loss"] = log_loss(target, proba, labels=range(proba.shape[1]))
     return row
