@@ -239,14 +239,14 @@ class HessianRegularizedMLPClassifier(
 
     Equal seeds and thread counts give equal models to the bit.
 
-    *Recommended settings*, from ten seeds on three data sets (the evidence page of the
+    *Recommended settings*, from ten seeds on four data sets (the evidence page of the
     documentation). Clean labels: ``k=0``; the default changes little. Labels of which
     many may be wrong, and long training: all weight layers but the first (``n=3`` with
     three hidden layers), ``curvature="per_sample"``, ``k=30``. If an epoch has 57
     batches or more, also try ``k=10, reinit_every=1``, the paper's schedule; with fewer
     it can keep the network from learning. Every data set wants its own dose: search
     ``k`` with 0 among the values, ``n`` and ``criterion``, since random or the largest
-    weights often did as well. ``early_stopping`` is a strong rival, and goes with it.
+    weights often did as well. ``early_stopping`` is a strong rival; both can be used.
     Averaging networks of one training gained another 0.02 to 0.1 (an example in the
     gallery). ``partial_fit`` on a stream whose labels change their meaning: ``n=3,
     reinit_every=1, optimizer_state="reset"``.
