@@ -17,20 +17,15 @@ from study.arms import DROPOUT, WEIGHT_DECAY, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.noise import network
 from study.results import KEY
-from study.runner import Study, execute, parse
+from study.runner import Study
 
 NETWORKS = (1, 5, 15)
 MEASURES = ("valid_accuracy", "test_accuracy", "test_log_loss")
 ARMS = [
     "none",
-    *[
-        f"{criterion} n=3 k=30 every=auto{curvature}"
-        for criterion, curvature in (
-            ("ours", " per_sample"),
-            ("random", ""),
-            ("magnitude", ""),
-        )
-    ],
+    "ours n=3 k=30 every=auto per_sample",
+    "random n=3 k=30 every=auto",
+    "magnitude n=3 k=30 every=auto",
     "ours n=1 k=10 every=auto",
     "ours n=3 k=10 per_sample",
     *DROPOUT,
@@ -77,7 +72,7 @@ class Snapshots(Callback):
             end = suffix(networks)
             row[f"{name}_accuracy{end}"] = accuracy_score(y, proba.argmax(1))
             row[f"{name}_log_loss{end}"] = log_loss(
-                y, proba, labels=[*range(proba.shape[1])]
+                y, proba, labels=range(proba.shape[1])
             )
         self.rows_.append(row)
 
@@ -117,10 +112,7 @@ STUDY = Study(
 )
 
 
-def main(argv=None):
-    """Run the study as the command line says."""
-    execute(STUDY, parse(STUDY, argv))
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

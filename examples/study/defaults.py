@@ -6,7 +6,7 @@ stopping rule: an epoch has 2 to 18 batches. One row for each run, its last epoc
 
 from study.data import NOISES, load
 from study.noise import COLUMNS, as_rows, train
-from study.runner import Study, execute, parse
+from study.runner import Study
 
 ARMS = [
     "none",
@@ -38,10 +38,7 @@ STUDY = Study(
 )
 
 
-def main(argv=None):
-    """Run the study as the command line says."""
-    execute(STUDY, parse(STUDY, argv))
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

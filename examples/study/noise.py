@@ -3,7 +3,7 @@
 from study.arms import NOISE_ARMS, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.peers import PEERS, fit_peer, make_peer
-from study.runner import Study, execute, parse
+from study.runner import Study
 from study.watch import Watch
 
 COLUMNS = [
@@ -63,10 +63,7 @@ STUDY = Study(
 )
 
 
-def main(argv=None):
-    """Run the study as the command line says."""
-    execute(STUDY, parse(STUDY, argv))
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

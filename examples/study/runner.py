@@ -42,6 +42,10 @@ class Study:
             for arm in options.arms
         ]
 
+    def main(self, argv=None):
+        """Run the study as the command line says."""
+        execute(self, parse(self, argv))
+
 
 def parse(study, argv=None, add=None):
     """Read the command line of a study; `add(parser)` may add options."""

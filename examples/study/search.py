@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from study.arms import make_estimator
 from study.data import NOISES, load
 from study.noise import COLUMNS, as_rows, network
-from study.runner import Study, execute, parse
+from study.runner import Study
 from study.watch import Watch
 
 GRIDS = {
@@ -58,10 +58,7 @@ STUDY = Study(
 )
 
 
-def main(argv=None):
-    """Run the study as the command line says."""
-    execute(STUDY, parse(STUDY, argv))
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from study.arms import make_estimator
 from study.data import images
-from study.runner import Study, execute, parse
+from study.runner import Study
 
 ARMS = [
     "none",
@@ -98,10 +98,7 @@ STUDY = Study(
 )
 
 
-def main(argv=None):
-    """Run the study as the command line says."""
-    execute(STUDY, parse(STUDY, argv))
-
+main = STUDY.main
 
 if __name__ == "__main__":
     main()
