@@ -46,7 +46,9 @@ net = NeuralNetClassifier(
     lr=0.003,
     max_epochs=15,
     batch_size=32,
-    callbacks=[("hessian", HessianReinit(k=3, n=3, samples=128, random_state=0))],
+    callbacks=[
+        ("hessian", HessianReinit(k=3, n=3, hessian_samples=128, random_state=0))
+    ],
     verbose=0,
 ).fit(X_train, y_train)
 print(f"test accuracy {net.score(X_test, y_test):.3f}")

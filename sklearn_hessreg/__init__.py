@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-from sklearn_hessreg._callback import HessianReinit
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
     HessianScoresDisplay,
@@ -10,6 +9,7 @@ from sklearn_hessreg._display import (
     TrainingCurveDisplay,
 )
 from sklearn_hessreg._hessian import hessian_scores
+from sklearn_hessreg._reinit import HessianReinit
 
 __version__ = version("sklearn_hessreg")
 

@@ -2,85 +2,19 @@
 
 import math
 import warnings
-from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback
 
-from sklearn_hessreg._adam import Adam
-from sklearn_hessreg._callback import AUTO_UPDATES, HessianReinit
-from sklearn_hessreg._convergence import Convergence
 from sklearn_hessreg._hessian import count_operations
-from sklearn_hessreg._module import MLP
-from sklearn_hessreg._net import PREDICTION_BATCH, Batches, MLPNet, rows_of_batch
-
-# The estimator's names of the method's hyperparameters, and HessianReinit's.
-METHOD_PARAMETERS = {
-    "k": "k",
-    "n": "n",
-    "aggregation": "aggregation",
-    "initializer": "initializer",
-    "granularity": "granularity",
-    "scope": "scope",
-    "curvature": "curvature",
-    "criterion": "criterion",
-    "reinit_every": "every",
-    "reinit_until": "until",
-    "hessian_samples": "samples",
-    "optimizer_state": "optimizer_state",
-}
-
-
-def check_parameters(estimator):
-    """Refuse what constraints on single parameters cannot see."""
-    sizes = _hidden_units(estimator)
-    if not all(
-        isinstance(size, Integral) and not isinstance(size, bool) and size > 0
-        for size in sizes
-    ):
-        raise ValueError(
-            f"hidden_layer_sizes must be integers > 0, got {sizes}. Name the number of "
-            "units of each hidden layer."
-        )
-    n_weights = len(sizes) + 1
-    if estimator.n > n_weights:
-        raise ValueError(
-            f"n={estimator.n} is larger than the number of weight layers, {n_weights} "
-            f"with hidden_layer_sizes={estimator.hidden_layer_sizes}. Choose n from 1 "
-            f"to {n_weights}, or more hidden layers."
-        )
-    solver = estimator.solver
-    is_optimizer = isinstance(solver, type) and issubclass(
-        solver, torch.optim.Optimizer
-    )
-    if not isinstance(solver, str) and not is_optimizer:
-        raise ValueError(
-            f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
-            "torch.optim.Optimizer."
-        )
-    for callback in estimator.skorch_callbacks or []:
-        part = callback[-1] if isinstance(callback, tuple) else callback
-        if not isinstance(part, Callback) and not (
-            isinstance(part, type) and issubclass(part, Callback)
-        ):
-            raise ValueError(
-                f"skorch_callbacks has {callback!r}, which is no skorch callback. Use "
-                "instances or classes of skorch.callbacks.Callback, or tuples of a "
-                "name and such a callback."
-            )
-
-
-def check_same_layers(estimator):
-    """Refuse to continue the training of a net of other layer sizes."""
-    trained = [layer.out_features for layer in estimator.net_.module_.layers[:-1]]
-    if trained != _hidden_units(estimator):
-        raise ValueError(
-            f"hidden_layer_sizes cannot change from {tuple(trained)} to "
-            f"{tuple(_hidden_units(estimator))} when training is continued. Set it "
-            "back, or call fit with warm_start=False."
-        )
+from sklearn_hessreg._reinit import AUTO_UPDATES, PARAMETER_CONSTRAINTS, HessianReinit
+from sklearn_hessreg._training._adam import Adam
+from sklearn_hessreg._training._batches import Batches, rows_of_batch
+from sklearn_hessreg._training._convergence import Convergence
+from sklearn_hessreg._training._module import MLP
+from sklearn_hessreg._training._net import PREDICTION_BATCH, MLPNet
+from sklearn_hessreg._validation import hidden_units
 
 
 def warn_if_expensive(estimator, module, n_samples):
@@ -123,7 +57,7 @@ def build_net(estimator, multilabel, dtype, device, seed, random_state):
         MLP,
         module__layer_units=[
             estimator.n_features_in_,
-            *_hidden_units(estimator),
+            *hidden_units(estimator),
             n_outputs,
         ],
         module__activation=estimator.activation,
@@ -144,12 +78,6 @@ def build_net(estimator, multilabel, dtype, device, seed, random_state):
         verbose=int(estimator.verbose),
         device=str(device),
     ).initialize()
-
-
-def _hidden_units(estimator):
-    """List the sizes of the hidden layers."""
-    sizes = estimator.hidden_layer_sizes
-    return list(sizes) if np.iterable(sizes) else [sizes]
 
 
 def _optimizer(estimator):
@@ -185,7 +113,10 @@ def _print_log(estimator):
 
 def _callbacks(estimator, seed):
     """List the method, the stopping rule, which only sets a flag, and the user's."""
-    method = {cb: getattr(estimator, own) for own, cb in METHOD_PARAMETERS.items()}
+    method = {
+        name: getattr(estimator, name)
+        for name in PARAMETER_CONSTRAINTS.keys() - {"random_state"}
+    }
     schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
     return [
         ("hessian_reinit", HessianReinit(**method, random_state=seed)),

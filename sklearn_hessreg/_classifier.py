@@ -22,20 +22,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch import NeuralNet
 from skorch.history import History
 
-from sklearn_hessreg import _data
-from sklearn_hessreg._build import (
-    METHOD_PARAMETERS,
-    build_net,
-    check_parameters,
-    check_same_layers,
-    warn_if_expensive,
-)
-from sklearn_hessreg._callback import PARAMETER_CONSTRAINTS
+from sklearn_hessreg import _validation as _data
+from sklearn_hessreg._build import build_net, warn_if_expensive
 from sklearn_hessreg._compat import CallbackSupportMixin
-from sklearn_hessreg._device import check_device
-from sklearn_hessreg._module import ACTIVATIONS, init_glorot_uniform
-from sklearn_hessreg._net import classify, log_probabilities, probabilities, run
-from sklearn_hessreg._sklearn_callbacks import fit_task, init_context
+from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
+from sklearn_hessreg._training._module import ACTIVATIONS, init_glorot_uniform
+from sklearn_hessreg._training._net import classify, log_probabilities, probabilities
+from sklearn_hessreg._training._run import run
+from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
@@ -296,7 +290,7 @@ class HessianRegularizedMLPClassifier(
     net_: NeuralNet
 
     _parameter_constraints: dict = {
-        **{name: PARAMETER_CONSTRAINTS[key] for name, key in METHOD_PARAMETERS.items()},
+        **PARAMETER_CONSTRAINTS,
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -641,9 +635,9 @@ class HessianRegularizedMLPClassifier(
 
     def _check_data(self, X, y, continuing):
         """Validate parameters, data and the kind of labels, in this order."""
-        check_parameters(self)
+        _data.check_parameters(self)
         if continuing:
-            check_same_layers(self)
+            _data.check_same_layers(self)
         dtype = (np.float64, np.float32)
         X, y = validate_data(
             self,
@@ -711,7 +705,7 @@ class HessianRegularizedMLPClassifier(
         random_state = _random_state(self.random_state)
         # drawn from a copy, so that all other draws are those of MLPClassifier
         seed = int(deepcopy(random_state).randint(2**31 - 1))
-        device = check_device(self.device)
+        device = _data.check_device(self.device)
         cuda = [device] if device.type == "cuda" else []
         with _TORCH_GENERATOR, torch.random.fork_rng(cuda):
             torch.manual_seed(seed)

@@ -18,7 +18,7 @@ from sklearn_hessreg import HessianReinit, hessian_scores
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
-every_epoch = partial(HessianReinit, every=1)
+every_epoch = partial(HessianReinit, reinit_every=1)
 
 
 class Net(nn.Module):
@@ -78,7 +78,7 @@ def history(net):
 
 
 def test_exactly_the_top_scores_are_redrawn_and_all_else_is_untouched():
-    net = fit(every_epoch(k=10, n=2, samples=None, initializer="zeros"))
+    net = fit(every_epoch(k=10, n=2, hessian_samples=None, initializer="zeros"))
     inputs, targets = torch.from_numpy(X), torch.from_numpy(Y)
     for end, begin, *_ in pairs(net):
         module = Net()
@@ -123,7 +123,7 @@ def test_moments_are_kept_or_zeroed_at_the_redrawn_weights_only(optimizer_state)
 
 
 def test_k_0_trains_as_if_the_callback_were_not_there():
-    plain = fit(every_epoch(k=0, samples=10))
+    plain = fit(every_epoch(k=0, hessian_samples=10))
     without = fit(Callback())
     for a, b in zip(
         plain.module_.parameters(), without.module_.parameters(), strict=True
@@ -141,9 +141,9 @@ def test_k_100_redraws_everything():
     ("options", "epochs"),
     [
         ({}, [2, 3, 4, 5, 6, 7]),
-        ({"every": 2}, [3, 5, 7]),
-        ({"until": 3}, [2, 3, 4]),
-        ({"every": 3, "until": 5}, [4]),
+        ({"reinit_every": 2}, [3, 5, 7]),
+        ({"reinit_until": 3}, [2, 3, 4]),
+        ({"reinit_every": 3, "reinit_until": 5}, [4]),
     ],
 )
 def test_events_come_at_the_start_of_epochs_from_the_second_on(options, epochs):
@@ -228,7 +228,11 @@ def test_global_generator_is_untouched_by_events():
             self.states_.append(torch.get_rng_state())
 
     plain, regularised = (
-        dict(fit(every_epoch(k=k, samples=10), callbacks__watch=Record()).callbacks_)
+        dict(
+            fit(
+                every_epoch(k=k, hessian_samples=10), callbacks__watch=Record()
+            ).callbacks_
+        )
         for k in (0, 10)
     )
     for a, b in zip(plain["watch"].states_, regularised["watch"].states_, strict=True):
@@ -240,7 +244,7 @@ def test_works_on_a_regression_net_with_validation_split():
         lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1)),
         max_epochs=3,
         verbose=0,
-        callbacks=[("reinit", every_epoch(n=2, samples=16))],
+        callbacks=[("reinit", every_epoch(n=2, hessian_samples=16))],
     ).fit(X, Y[:, None].astype("float32"))
     assert len(history(net)) == 4
 
@@ -308,8 +312,8 @@ def test_net_with_callback_survives_pickle():
         ({"initializer": "glorot"}, "'initializer'.*'glorot'"),
         ({"initializer": lambda t, generator: torch.zeros(3)}, r"\(3,\).*\(2, 8\)"),
         ({"criterion": "gradient"}, "'criterion'.*'gradient'"),
-        ({"samples": 0}, "'samples'.*0"),
-        ({"until": 0}, "'until'.*0"),
+        ({"hessian_samples": 0}, "'hessian_samples'.*0"),
+        ({"reinit_until": 0}, "'reinit_until'.*0"),
         ({"random_state": -1}, "'random_state'.*-1"),
     ],
 )
@@ -342,7 +346,7 @@ def conv_module():
 @pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
 def test_highest_scores_of_a_convolution_are_redrawn(curvature):
     reinit = every_epoch(
-        k=40, n=2, samples=None, curvature=curvature, initializer="zeros"
+        k=40, n=2, hessian_samples=None, curvature=curvature, initializer="zeros"
     )
     ((before, after, _, _),) = pairs(fit(reinit, module=conv_module, epochs=2))
     module = conv_module()

@@ -330,7 +330,7 @@ def test_hooks_of_the_optimizers_step_are_refused_with_the_way_out():
 def test_shuffled_batches_do_not_depend_on_how_many_are_gathered(
     container, gathered, monkeypatch
 ):
-    monkeypatch.setattr("sklearn_hessreg._net.GATHERED", gathered)
+    monkeypatch.setattr("sklearn_hessreg._training._batches.GATHERED", gathered)
     one = make().fit(container(X), Y)
     monkeypatch.undo()
     assert np.array_equal(parameters(one), parameters(make().fit(X, Y)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_hessreg._reinit import (
+from sklearn_hessreg._reinit._redraw import (
     INITIALIZERS,
     draw_like,
     reset_state,

@@ -55,7 +55,7 @@ def test_callback() -> None:
     def constant(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return torch.ones_like(tensor)
 
-    HessianReinit(k=5, until=None, initializer=constant, aggregation="sum")
+    HessianReinit(k=5, reinit_until=None, initializer=constant, aggregation="sum")
     HessianReinit(initializer="xavier")  # type: ignore[arg-type]
     assert HessianReinit(n=2).n == 2
 

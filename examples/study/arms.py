@@ -14,7 +14,6 @@ from itertools import product
 import numpy as np
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._build import METHOD_PARAMETERS
 from study.controls import DiagonalReinit, FadingReinit, LowestReinit
 
 CONTROLS = {
@@ -86,9 +85,9 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
     method = parameters(arm, epochs)
     callbacks = list(callbacks)
     if control := CONTROLS.get(arm.split()[0]):
-        names = METHOD_PARAMETERS.keys() & method.keys()
-        options = {METHOD_PARAMETERS[name]: method.pop(name) for name in names}
-        callbacks.insert(0, control(**{"every": 1} | options, random_state=seed))
+        names = control().get_params().keys() & method.keys()
+        options = {"reinit_every": 1} | {name: method.pop(name) for name in names}
+        callbacks.insert(0, control(**options, random_state=seed))
     return HessianRegularizedMLPClassifier(
         **{"k": 0, "reinit_every": 1, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
         | settings

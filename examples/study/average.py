@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, log_loss
 from skorch.callbacks import Callback
 
-from sklearn_hessreg._callback import AUTO_UPDATES
+from sklearn_hessreg._reinit import AUTO_UPDATES
 from study.arms import DROPOUT, WEIGHT_DECAY, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.noise import network

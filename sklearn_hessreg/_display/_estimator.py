@@ -10,7 +10,7 @@ from skorch.utils import to_tensor
 
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._hessian import hessian_scores
-from sklearn_hessreg._net import _to_samples
+from sklearn_hessreg._training._batches import to_samples
 
 
 def fitted_classifier(estimator):
@@ -63,7 +63,7 @@ def score_layers(clf, X, y, sample_weight, names):
     """Compute the scores of the named layers on the given data, as in training."""
     X, y = clf._check_data(X, y, continuing=True)
     X, y, weight = clf._check_rows(X, y, sample_weight)
-    inputs, targets = _to_samples(X, y, weight, clf.n_outputs_)[:]
+    inputs, targets = to_samples(X, y, weight, clf.n_outputs_)[:]
     scores = hessian_scores(
         clf.net_.module_,
         partial(clf.net_.get_loss, X=None),

@@ -1,94 +1,20 @@
 """The skorch net inside the estimator: weighted loss and in-memory batches."""
 
 import math
-import warnings
 from copy import copy, deepcopy
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from skorch.helper import predefined_split
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
-from sklearn_hessreg._persistence import rebuild_net, reduce_net
+from sklearn_hessreg._training._batches import Samples
+from sklearn_hessreg._training._state import rebuild_net, reduce_net
 
 PREDICTION_BATCH = 1024
-GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 _BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 _SIGNS = torch.tensor([-1.0, 1.0])  # of a single logit, for the first and second class
-
-
-class Samples(Dataset):
-    """Rows in memory, fetched many at a time as (X, (target, weight)).
-
-    `X` is a dense array or a CSR matrix, which is made dense batch by batch. A `weight`
-    of None counts every row once. Without `target` there are `inputs` only.
-    """
-
-    def __init__(self, X, target=None, weight=None):
-        # a view as a tensor, where torch takes it; else batches are copied one by one
-        viewable = not issparse(X) and X.flags.writeable
-        viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
-        self.X = torch.from_numpy(X) if viewable else X
-        self.target = target
-        self.weight = weight
-
-    def __len__(self):
-        return self.X.shape[0]
-
-    def __getitem__(self, rows):
-        weight = None if self.weight is None else _take(self.weight, rows)
-        return self.inputs(rows), (_take(self.target, rows), weight)
-
-    def inputs(self, rows):
-        """Fetch rows of X alone."""
-        if isinstance(self.X, torch.Tensor):
-            return _take(self.X, rows).contiguous()
-        X = self.X[rows if isinstance(rows, slice) else np.asarray(rows)]
-        X = X.toarray() if issparse(X) else np.require(X, requirements="CW")
-        return torch.from_numpy(X)
-
-
-def _take(tensor, rows):
-    """Fetch rows by a slice, a list or a tensor of numbers."""
-    if isinstance(rows, slice):
-        return tensor[rows]
-    return tensor.index_select(0, torch.as_tensor(rows))  # twice as fast as indexing
-
-
-class Batches:
-    """Iterate over Samples in slices, permuted anew for each pass if `shuffle`."""
-
-    def __init__(self, dataset, batch_size, shuffle=False, random_state=None):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.order = np.arange(len(dataset))
-
-    def __iter__(self):
-        if not self.shuffle:
-            for rows in self._slices(len(self.dataset), self.batch_size):
-                yield self.dataset[rows]
-            return
-        # permutes the last permutation, as MLPClassifier does
-        self.order = self.order[self.random_state.permutation(len(self.order))]
-        order = torch.from_numpy(self.order)
-        # rows are gathered for many batches at once, which are then views
-        batches = max(1, GATHERED // (self.batch_size * self.dataset.X.shape[1]))
-        for some in self._slices(len(order), batches * self.batch_size):
-            X, (target, weight) = self.dataset[order[some]]
-            for rows in self._slices(len(X), self.batch_size):
-                part = None if weight is None else weight[rows]
-                yield X[rows], (target[rows], part)
-
-    @staticmethod
-    def _slices(n_samples, size):
-        """Cut 0..n_samples into slices of a size."""
-        return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
 class MLPNet(NeuralNet):
@@ -310,53 +236,3 @@ def log_probabilities(logits, out_activation):
     if out_activation == "softmax":
         return logits.log_softmax(1)
     return F.logsigmoid(logits * _SIGNS if logits.shape[1] == 1 else logits)
-
-
-def rows_of_batch(batch_size, n_samples):
-    """Return the number of rows in a batch, which "auto" leaves to MLPClassifier."""
-    return min(200 if batch_size == "auto" else batch_size, n_samples)
-
-
-def run(net, train, valid, batch_size, epochs, told=()):
-    """Train a net on (X, y, weight) arrays and return the number of finished epochs.
-
-    `told` are callbacks that the net has while it trains, and not afterwards.
-    """
-    n_outputs = net.module_.layers[-1].out_features
-    train = _to_samples(*train, n_outputs)
-    if batch_size != "auto" and batch_size > len(train):
-        warnings.warn(
-            f"batch_size={batch_size} is larger than the number of training samples, "
-            f"{len(train)}; it is clipped to that.",
-            stacklevel=5,
-        )
-    net.set_params(batch_size=rows_of_batch(batch_size, len(train)), max_epochs=epochs)
-    before = len(net.history)
-    if valid is not None:
-        net.set_params(train_split=predefined_split(_to_samples(*valid, n_outputs)))
-    net.callbacks_ += told
-    net.partial_fit(train)
-    del net.callbacks_[len(net.callbacks_) - len(told) :]
-    # a fitted net does not carry data and helpers around
-    net.set_params(train_split=None)
-    net.listeners_, net.flat_weights_ = {}, []
-    net.check_weights()
-    finished = sum("train_loss" in row for row in list(net.history)[before:])
-    if finished == 0:
-        raise KeyboardInterrupt
-    if finished < len(net.history) - before:
-        warnings.warn(
-            f"Training interrupted by user in epoch {len(net.history)}, whose finished "
-            "batches are kept.",
-            stacklevel=5,
-        )
-    return finished
-
-
-def _to_samples(X, y, weight, n_outputs):
-    """Wrap arrays as Samples with the target that the criterion expects."""
-    target = torch.from_numpy(y)
-    if n_outputs == 1 or y.ndim == 2:
-        target = target.to(torch.from_numpy(weight).dtype).view(-1, n_outputs)
-    unweighted = (weight == 1).all()
-    return Samples(X, target, None if unweighted else torch.from_numpy(weight))

@@ -12,7 +12,7 @@ import torch
 from skorch.callbacks import LRScheduler
 from skorch.history import History
 
-from sklearn_hessreg._device import check_device
+from sklearn_hessreg._validation import check_device
 
 # of torch, by name: those that the net is built with
 _TORCH = {

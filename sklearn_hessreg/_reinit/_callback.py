@@ -26,8 +26,7 @@ from sklearn_hessreg._hessian import (
     select_layers,
     weight_layers,
 )
-from sklearn_hessreg._persistence import to_arrays, to_tensors
-from sklearn_hessreg._reinit import (
+from sklearn_hessreg._reinit._redraw import (
     INITIALIZERS,
     draw_like,
     reduce_units,
@@ -45,7 +44,7 @@ from sklearn_hessreg._typing import (
     Scope,
 )
 
-AUTO_UPDATES = 100  # from one re-initialisation to the next under every="auto"
+AUTO_UPDATES = 100  # from one re-initialisation to the next under reinit_every="auto"
 PARAMETER_CONSTRAINTS = {
     "k": [Interval(Real, 0, 100, closed="both")],
     "n": [Interval(Integral, 1, None, closed="left")],
@@ -55,9 +54,9 @@ PARAMETER_CONSTRAINTS = {
     "scope": [StrOptions({"layer", "global"})],
     "curvature": [StrOptions(set(CURVATURES))],
     "criterion": [StrOptions({"hessian", "magnitude", "random"})],
-    "every": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "until": [Interval(Integral, 1, None, closed="left"), None],
-    "samples": [Interval(Integral, 1, None, closed="left"), None],
+    "reinit_every": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "reinit_until": [Interval(Integral, 1, None, closed="left"), None],
+    "hessian_samples": [Interval(Integral, 1, None, closed="left"), None],
     "optimizer_state": [StrOptions({"keep", "reset"})],
     "random_state": [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
 }
@@ -103,14 +102,14 @@ class HessianReinit(Callback):
     criterion : {"hessian", "magnitude", "random"}, default="hessian"
         What ranks the weights. The method is ``"hessian"``; absolute value and chance
         are its controls.
-    every : int or "auto", default="auto"
+    reinit_every : int or "auto", default="auto"
         Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
         100 batches at least: with fewer updates a network does not recover. Nor does it
         re-initialise where fewer are left until ``max_epochs``, unless the net trains
         on after an earlier call. The paper re-initialises after every epoch, 1.
-    until : int, default=None
+    reinit_until : int, default=None
         Last epoch after which weights are re-initialised; None sets no end.
-    samples : int, default=256
+    hessian_samples : int, default=256
         Training samples in the Hessian, drawn anew each time; None takes all.
     optimizer_state : {"keep", "reset"}, default="keep"
         Whether the optimizer's moments of the redrawn weights are kept or set to zero.
@@ -162,7 +161,9 @@ class HessianReinit(Callback):
     ...     ),
     ...     criterion=torch.nn.CrossEntropyLoss,
     ...     max_epochs=3,
-    ...     callbacks=[("hessian", HessianReinit(k=25, n=2, every=1, random_state=0))],
+    ...     callbacks=[
+    ...         ("hessian", HessianReinit(k=25, n=2, reinit_every=1, random_state=0))
+    ...     ],
     ...     verbose=0,
     ... )
     >>> net = net.fit(X.astype("float32"), y)
@@ -185,9 +186,9 @@ class HessianReinit(Callback):
         scope: Scope = "layer",
         curvature: Curvature = "mean_loss",
         criterion: Criterion = "hessian",
-        every: int | Literal["auto"] = "auto",
-        until: int | None = None,
-        samples: int | None = 256,
+        reinit_every: int | Literal["auto"] = "auto",
+        reinit_until: int | None = None,
+        hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "keep",
         random_state: int | None = None,
     ) -> None:
@@ -199,9 +200,9 @@ class HessianReinit(Callback):
         self.scope = scope
         self.curvature = curvature
         self.criterion = criterion
-        self.every = every
-        self.until = until
-        self.samples = samples
+        self.reinit_every = reinit_every
+        self.reinit_until = reinit_until
+        self.hessian_samples = hessian_samples
         self.optimizer_state = optimizer_state
         self.random_state = random_state
 
@@ -220,7 +221,7 @@ class HessianReinit(Callback):
         state = vars(self).copy()
         if "generator_" in state:
             state["generator_"] = self.generator_.get_state().numpy()
-            state["masks_"] = to_arrays(self.masks_)
+            state["masks_"] = {name: mask.numpy() for name, mask in self.masks_.items()}
         return state
 
     def __setstate__(self, state):
@@ -228,7 +229,9 @@ class HessianReinit(Callback):
         if "generator_" in state:
             self.generator_ = torch.Generator()
             self.generator_.set_state(torch.tensor(state["generator_"]))
-            self.masks_ = to_tensors(state["masks_"])
+            self.masks_ = {
+                name: torch.tensor(mask) for name, mask in state["masks_"].items()
+            }
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Refuse before training what could only fail during it."""
@@ -252,13 +255,13 @@ class HessianReinit(Callback):
             return
         if trained == 0:
             self._probe(net, dataset_train)
-        elif self._is_due(net, trained) and trained <= (self.until or math.inf):
+        elif self._is_due(net, trained) and trained <= (self.reinit_until or math.inf):
             self._reinitialise(net, dataset_train, trained + 1)
 
     def _is_due(self, net, trained):
         """Tell whether to re-initialise after so many epochs of training."""
-        if self.every != "auto":
-            return trained % self.every == 0
+        if self.reinit_every != "auto":
+            return trained % self.reinit_every == 0
         last = self.reinit_history_[-1]["epoch"] if self.reinit_history_ else 1
         rows = net.history.to_list()[last - 1 : trained]
         # an interrupted epoch has no count
@@ -321,10 +324,10 @@ class HessianReinit(Callback):
 
     def _draw_samples(self, n_samples):
         """Draw the indices of the Hessian samples; without a draw if all are taken."""
-        if self.samples is None or self.samples >= n_samples:
+        if self.hessian_samples is None or self.hessian_samples >= n_samples:
             return list(range(n_samples))
         drawn = torch.randperm(n_samples, generator=self.generator_)
-        return drawn[: self.samples].tolist()
+        return drawn[: self.hessian_samples].tolist()
 
     def _on_samples(self, net, names, dataset, indices, function):
         """Call a function of _hessian with the net, its loss and these samples."""

@@ -1,6 +1,9 @@
-"""Labels, weights and validation set: from what the user gives to checked arrays."""
+"""X, y, weights, parameters, device: from what the user gives to what is checked."""
+
+from numbers import Integral
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
@@ -13,6 +16,79 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from skorch.callbacks import Callback
+
+
+def check_parameters(estimator):
+    """Refuse what constraints on single parameters cannot see."""
+    sizes = hidden_units(estimator)
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size > 0
+        for size in sizes
+    ):
+        raise ValueError(
+            f"hidden_layer_sizes must be integers > 0, got {sizes}. Name the number of "
+            "units of each hidden layer."
+        )
+    n_weights = len(sizes) + 1
+    if estimator.n > n_weights:
+        raise ValueError(
+            f"n={estimator.n} is larger than the number of weight layers, {n_weights} "
+            f"with hidden_layer_sizes={estimator.hidden_layer_sizes}. Choose n from 1 "
+            f"to {n_weights}, or more hidden layers."
+        )
+    solver = estimator.solver
+    is_optimizer = isinstance(solver, type) and issubclass(
+        solver, torch.optim.Optimizer
+    )
+    if not isinstance(solver, str) and not is_optimizer:
+        raise ValueError(
+            f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
+            "torch.optim.Optimizer."
+        )
+    for callback in estimator.skorch_callbacks or []:
+        part = callback[-1] if isinstance(callback, tuple) else callback
+        if not isinstance(part, Callback) and not (
+            isinstance(part, type) and issubclass(part, Callback)
+        ):
+            raise ValueError(
+                f"skorch_callbacks has {callback!r}, which is no skorch callback. Use "
+                "instances or classes of skorch.callbacks.Callback, or tuples of a "
+                "name and such a callback."
+            )
+
+
+def check_same_layers(estimator):
+    """Refuse to continue the training of a net of other layer sizes."""
+    trained = [layer.out_features for layer in estimator.net_.module_.layers[:-1]]
+    if trained != hidden_units(estimator):
+        raise ValueError(
+            f"hidden_layer_sizes cannot change from {tuple(trained)} to "
+            f"{tuple(hidden_units(estimator))} when training is continued. Set it "
+            "back, or call fit with warm_start=False."
+        )
+
+
+def hidden_units(estimator):
+    """List the sizes of the hidden layers."""
+    sizes = estimator.hidden_layer_sizes
+    return list(sizes) if np.iterable(sizes) else [sizes]
+
+
+def check_device(device):
+    """Return the torch device, after a try; "auto" is CUDA where there is one."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        probe = torch.zeros((), device=device)
+        probe.item()
+        return probe.device
+    # a device that is not there raises one or the other, an unknown name the first
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here: {error} Use 'cpu', or 'auto' for "
+            "CUDA where there is one."
+        ) from error
 
 
 def check_labels(y):

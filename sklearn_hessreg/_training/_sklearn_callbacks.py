@@ -6,7 +6,7 @@ from functools import partial
 
 from skorch.callbacks import Callback
 
-from sklearn_hessreg._callback import HessianReinit
+from sklearn_hessreg._reinit import HessianReinit
 
 
 def init_context(estimator, name, max_epochs):

@@ -1,0 +1,1 @@
+"""The training wing: from checked arrays to a trained net."""
