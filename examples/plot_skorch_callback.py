@@ -64,7 +64,7 @@ for layer in ("0", "4", "7"):
 
 # %%
 # The scores themselves are a function of module, loss and data. At level DEBUG the
-# logger tells which formula scored a layer and why. None of them estimates anything.
+# logger names the formula that scored a layer, with the reason. All formulas are exact.
 
 logging.basicConfig(format="%(message)s")
 logging.getLogger("sklearn_hessreg").setLevel(logging.DEBUG)

@@ -1,35 +1,30 @@
-"""HessianRegularizedMLPClassifier: the scikit-learn estimator around the skorch net."""
+"""HessianRegularizedMLPClassifier: labels, probabilities, to scikit-learn's own."""
 
-import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
-from copy import deepcopy
-from numbers import Integral, Real
-from threading import RLock
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
+from scipy.sparse import csr_array
+from sklearn.base import ClassifierMixin
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch import NeuralNet
-from skorch.history import History
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_hessreg import _validation as _data
-from sklearn_hessreg._build import build_net, warn_if_expensive
-from sklearn_hessreg._compat import CallbackSupportMixin
-from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
-from sklearn_hessreg._training._module import ACTIVATIONS, init_glorot_uniform
-from sklearn_hessreg._training._net import classify, log_probabilities, probabilities
-from sklearn_hessreg._training._run import run
-from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
+from sklearn_hessreg._base import BaseHessianRegularizedMLP
+from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._labels import (
+    check_classes,
+    check_given_classes,
+    check_labels,
+    check_same_kind,
+    encode,
+    same_classes,
+)
+from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
@@ -44,23 +39,15 @@ from sklearn_hessreg._typing import (
     Solver,
     fit_context,
 )
-
-# What a fitted MLPClassifier has, under the same names.
-_SKLEARN_ATTRIBUTES = (
-    *("classes_", "n_features_in_", "feature_names_in_", "coefs_", "intercepts_"),
-    *("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_"),
-    *("loss_", "loss_curve_", "best_loss_"),
-    *("validation_scores_", "best_validation_score_"),
+from sklearn_hessreg._validation import (
+    check_validation_set,
+    check_weights,
+    drop_weightless,
 )
 
-# torch's generator is one for the process, so fits in threads take turns
-_TORCH_GENERATOR = RLock()
-_NUMPY_DTYPES = {torch.float32: np.dtype("f4"), torch.float64: np.dtype("f8")}
 
-
-class HessianRegularizedMLPClassifier(
-    CallbackSupportMixin, ClassifierMixin, BaseEstimator
-):
+@document_parameters
+class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron classifier regularised by exact Hessians.
 
     scikit-learn's MLPClassifier, trained in torch, with one addition: between epochs
@@ -81,42 +68,18 @@ class HessianRegularizedMLPClassifier(
         Units of each hidden layer.
     activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
         Activation of the hidden layers.
-    k : float, default=10
-        Percent of the weights (or units) of each of the last ``n`` layers to
-        re-initialise, from 0 to 100; 0 switches the method off.
-    n : int, default=1
-        How many of the last weight layers take part, from 1 to
-        ``len(hidden_layer_sizes) + 1``.
-    aggregation : {"mean", "sum"}, default="mean"
-        How the absolute Hessian is reduced to one score per weight. Inside a layer both
-        select the same weights; they differ under ``scope="global"``.
-    initializer : str or callable, default="xavier_uniform"
-        What re-initialised weights are drawn from: ``"zeros"``, ``"uniform"``,
-        ``"normal"``, ``"trunc_normal"``, ``"xavier_uniform"``, ``"xavier_normal"``,
-        ``"kaiming_uniform"``, ``"kaiming_normal"``, ``"orthogonal"`` as in
-        :mod:`torch.nn.init`, or a picklable callable ``f(tensor, generator=...)`` that
-        fills a tensor of the layer's shape in place or returns one, such as
-        ``functools.partial(torch.nn.init.normal_, std=0.1)``.
-    granularity : {"weight", "unit"}, default="weight"
-        Re-initialise single weights, or whole units with their biases set to zero.
-    scope : {"layer", "global"}, default="layer"
-        Take the top k percent in each layer, or of the ``n`` layers together.
-    curvature : {"mean_loss", "per_sample"}, default="mean_loss"
-        Absolute value of the mean loss's Hessian (the paper's), or mean of the samples'
-        absolute Hessians: also exact, and far cheaper for wide hidden layers.
-    criterion : {"hessian", "magnitude", "random"}, default="hessian"
-        What ranks the weights: the method, or one of its controls.
-    reinit_every : int or "auto", default="auto"
-        Epochs of training from one re-initialisation to the next. ``"auto"`` waits for
-        100 batches at least: with fewer updates a network does not recover. Nor does
-        ``fit`` re-initialise where fewer are left until ``max_iter`` (a warm start
-        does). The paper re-initialises after every epoch, 1.
-    reinit_until : int, default=None
-        Last epoch after which weights are re-initialised; None sets no end.
-    hessian_samples : int, default=256
-        Training samples in the Hessian, drawn anew each time; None takes all.
-    optimizer_state : {"keep", "reset"}, default="keep"
-        Whether the moments of the redrawn weights are kept or set to zero.
+    %(k)s
+    %(n)s
+    %(aggregation)s
+    %(initializer)s
+    %(granularity)s
+    %(scope)s
+    %(curvature)s
+    %(criterion)s
+    %(reinit_every)s
+    %(reinit_until)s
+    %(hessian_samples)s
+    %(optimizer_state)s
     solver : {"adam", "sgd"} or subclass of torch.optim.Optimizer, default="adam"
         The optimizer. A class is called with the parameters and
         ``lr=learning_rate_init``.
@@ -143,8 +106,9 @@ class HessianRegularizedMLPClassifier(
         Training stops after more than this many epochs in a row without improvement.
     early_stopping : bool, default=False
         Whether to stop on the accuracy on validation data, and return to the weights of
-        its best epoch. The data are a stratified split of the training data, or those
-        passed to ``fit``.
+        its best epoch. The data are a split of the training data, stratified where
+        every class has a sample for both parts, or those passed to ``fit``. The
+        accuracy of both is weighted by sample weights, not by class weights.
     validation_fraction : float, default=0.1
         Share of the training data in that split.
     momentum : float, default=0.9
@@ -169,10 +133,11 @@ class HessianRegularizedMLPClassifier(
     device : str or torch.device, default="auto"
         Where to train; ``"auto"`` is CUDA where there is one, else the CPU.
     skorch_callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net. They are cloned; trained ones are in
-        ``net_.callbacks_``. Among what they can monitor are ``"train_loss"`` and, with
-        validation data, ``"valid_loss"`` and ``"valid_acc"``. skorch's EpochScoring
-        cannot be used: it does not know the sample weights in the batches.
+        Further callbacks of the net. They are cloned, but for those that cannot be,
+        as they hold a lock or an open file; trained ones are in ``net_.callbacks_``.
+        Among what they can monitor are ``"train_loss"`` and, with validation data,
+        ``"valid_loss"`` and ``"valid_acc"``. skorch's EpochScoring is refused: it does
+        not know the sample weights in the batches.
     verbose : bool or int, default=0
         Print a line for each epoch.
 
@@ -273,59 +238,11 @@ class HessianRegularizedMLPClassifier(
     ('layers.1', 50)
     """
 
-    # set by fit, for type checkers
-    classes_: NDArray[Any]
-    n_features_in_: int
-    feature_names_in_: NDArray[Any]
-    n_iter_: int
-    t_: int
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: float | None
-    validation_scores_: list[float] | None
-    best_validation_score_: float | None
-    n_layers_: int
-    n_outputs_: int
-    out_activation_: Literal["logistic", "softmax"]
-    net_: NeuralNet
+    classes_: NDArray[Any]  # set by fit, for type checkers
 
     _parameter_constraints: dict = {
-        **PARAMETER_CONSTRAINTS,
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd"}), callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        **BaseHessianRegularizedMLP._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "device": [str, torch.device],
-        "skorch_callbacks": [list, tuple, None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -428,7 +345,8 @@ class HessianRegularizedMLPClassifier(
             Training data; float32 and float64 are kept, all else becomes float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Class labels: numbers, strings or booleans; or, of several labels for each
-            sample, an indicator matrix of zeros and ones.
+            sample, an indicator matrix of zeros and ones (every nonzero counts as one;
+            two values of which none is zero are refused).
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the samples, in the loss and in its Hessian. A
             sample of weight zero counts as absent.
@@ -453,31 +371,11 @@ class HessianRegularizedMLPClassifier(
             the loss or a weight becomes NaN or infinite in training. The estimator is
             then what it was before the call.
         """
-        # before the attributes are noted: after an error they are torn down from it
-        context = init_context(self, "fit", self.max_iter)
-        task = fit_task(self, context, X, y, sample_weight)
-        with _unchanged_on_error(self), task as told:
-            continuing = self.warm_start and hasattr(self, "net_")
-            X, y = self._check_data(X, y, continuing)
-            classes = _data.check_classes(y)
-            if continuing and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"warm_start=True needs the classes of the previous fit, "
-                    f"{self.classes_.tolist()}, but y has {classes.tolist()}. "
-                    "Use the same classes, or warm_start=False."
-                )
-            self.classes_ = classes
-            X, y, weight = self._check_rows(X, y, sample_weight)
-            if y.ndim == 1:  # rows of weight zero may have been dropped
-                _data.check_classes(self.classes_[y])
-            valid = None
-            if any(part is not None for part in (X_val, y_val, sample_weight_val)):
-                valid = _data.check_validation_set(
-                    self, X_val, y_val, sample_weight_val, X.dtype, y.ndim == 2
-                )
-            return self._train(X, y, weight, valid, continuing, told)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, self._learn_classes)
 
-    @fit_context(prefer_skip_nested_validation=True)
+    # resolve_parameters validates later calls too, unless the user switched that off
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: MatrixLike,
@@ -501,8 +399,8 @@ class HessianRegularizedMLPClassifier(
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the samples.
         classes : array-like of shape (n_classes,), default=None
-            All classes of all calls; required in the first call. Of an indicator matrix
-            ``numpy.arange(n_labels)``.
+            All classes of all calls, two at least; required in the first call. Of an
+            indicator matrix ``numpy.arange(n_labels)``.
 
         Returns
         -------
@@ -517,16 +415,9 @@ class HessianRegularizedMLPClassifier(
             ``early_stopping=True`` or ``class_weight="balanced"``, which need all data
             at once.
         """
-        context = init_context(self, "partial_fit", 1)
-        task = fit_task(self, context, X, y, sample_weight)
-        with _unchanged_on_error(self), task as told:
-            self._check_partial_fit(classes)
-            continuing = hasattr(self, "net_")
-            X, y = self._check_data(X, y, continuing)
-            if not continuing:
-                self.classes_ = _data.check_classes(np.asarray(classes))
-            X, y, weight = self._check_rows(X, y, sample_weight)
-            return self._train(X, y, weight, None, continuing, told, incremental=True)
+        self._check_partial_fit(classes)
+        learn = partial(self._learn_given_classes, classes)
+        return self._fit(X, y, sample_weight, (None,) * 3, learn, incremental=True)
 
     def predict(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the class of each sample.
@@ -541,7 +432,7 @@ class HessianRegularizedMLPClassifier(
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The predicted labels; a sparse matrix if the indicator matrix was one.
         """
-        y = self._predict(X, classify)
+        y = self._predict(X, self._head().decide)
         if self._is_multilabel():
             return self._make_label_binarizer().inverse_transform(y)
         return self.classes_[y]
@@ -560,7 +451,7 @@ class HessianRegularizedMLPClassifier(
             Probabilities in the order of ``classes_``, in the dtype of the training
             data; of each label by itself if there are several for a sample.
         """
-        return self._predict(X, probabilities)
+        return self._predict(X, self._head().probabilities)
 
     def predict_log_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the logarithm of each class's probability.
@@ -578,7 +469,7 @@ class HessianRegularizedMLPClassifier(
         log_proba : ndarray of shape (n_samples, n_classes)
             Natural logarithms in the order of ``classes_``.
         """
-        return self._predict(X, log_probabilities)
+        return self._predict(X, self._head().log_probabilities)
 
     def to_sklearn(self) -> MLPClassifier:
         """Convert to a fitted MLPClassifier, which predicts without torch.
@@ -597,82 +488,58 @@ class HessianRegularizedMLPClassifier(
         >>> list(clf.to_sklearn().predict(X)) == list(clf.predict(X))
         True
         """
-        check_is_fitted(self)
-        shared = MLPClassifier().get_params().keys() & self.get_params().keys()
-        params = {name: getattr(self, name) for name in shared}
-        if not isinstance(self.solver, str):
-            del params["solver"]
-        clf = MLPClassifier(**params)
-        for name in _SKLEARN_ATTRIBUTES:
-            if hasattr(self, name):
-                setattr(clf, name, getattr(self, name))
-        clf._label_binarizer = self._make_label_binarizer()
-        clf._no_improvement_count = 0  # what its partial_fit starts from
-        return clf
+        converted = self._to_sklearn(MLPClassifier)
+        converted._label_binarizer = self._make_label_binarizer()
+        return converted
 
-    @property
-    def coefs_(self) -> list[NDArray[Any]]:
-        """Weights of each layer, as arrays of shape (in, out)."""
-        layers = _fitted(self, "coefs_").module_.layers
-        return [layer.weight.detach().cpu().numpy().T.copy() for layer in layers]
-
-    @property
-    def intercepts_(self) -> list[NDArray[Any]]:
-        """Biases of each layer, as arrays of shape (out,)."""
-        layers = _fitted(self, "intercepts_").module_.layers
-        return [layer.bias.detach().cpu().numpy().copy() for layer in layers]
-
-    @property
-    def history_(self) -> History:
-        """The history of the skorch net: one row per epoch."""
-        return _fitted(self, "history_").history
-
-    @property
-    def reinit_history_(self) -> list[dict[str, Any]]:
-        """One record per event and layer, see HessianReinit."""
-        callbacks = dict(_fitted(self, "reinit_history_").callbacks_)
-        return callbacks["hessian_reinit"].reinit_history_
-
-    def _check_data(self, X, y, continuing):
-        """Validate parameters, data and the kind of labels, in this order."""
-        _data.check_parameters(self)
+    def _check_y(self, y, continuing):
+        """Return labels of one kind, or an indicator matrix; the kind of the net's."""
+        y = check_labels(y)
         if continuing:
-            _data.check_same_layers(self)
-        dtype = (np.float64, np.float32)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=self._dtype() if continuing else dtype,
-            multi_output=True,
-            reset=not continuing,
-        )
+            check_same_kind(y, self._is_multilabel())
+        return y
+
+    def _learn_classes(self, y, continuing):
+        """Learn the classes from all labels."""
+        classes = check_classes(y)
+        if continuing and not same_classes(classes, self.classes_):
+            raise ValueError(
+                f"warm_start=True needs the classes of the previous fit, "
+                f"{self.classes_.tolist()}, but y has {classes.tolist()}. "
+                "Use the same classes, or warm_start=False."
+            )
+        self.classes_ = classes
+
+    def _learn_given_classes(self, classes, y, continuing):
+        """Learn the classes that the first call of partial_fit names."""
         if not continuing:
-            self._sparse_labels = issparse(y)
-        y = _data.check_labels(y)
-        if continuing:
-            _data.check_same_kind(y, self._is_multilabel())
-        return X, y
+            self.classes_ = check_given_classes(classes)
 
-    def _is_multilabel(self):
-        """Tell whether each output is a label of its own."""
-        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
+    def _encode(self, y):
+        """Turn labels into indices of the classes."""
+        return encode(y, self.classes_)
 
-    def _make_label_binarizer(self):
-        """Make what turns MLPClassifier's outputs into labels."""
-        if not self._is_multilabel():
-            return LabelBinarizer().fit(self.classes_)
-        y = np.eye(self.n_outputs_, dtype=int)
-        return LabelBinarizer().fit(csr_array(y) if self._sparse_labels else y)
+    def _check_rows(self, X, y, sample_weight, all_at_once=False):
+        """Weight the rows and drop those of weight zero."""
+        weights = check_weights(sample_weight, self.class_weight, X, y, self.classes_)
+        X, y, *weights = drop_weightless(X, y, *weights)
+        if all_at_once and y.ndim == 1:
+            check_classes(self.classes_[y])
+        return X, y, *weights
 
-    def _check_rows(self, X, y, sample_weight):
-        """Encode the labels, weight the rows and drop those of weight zero."""
-        y = _data.encode(y, self.classes_)
-        weight = _data.check_weights(
-            sample_weight, self.class_weight, X, y, self.classes_
-        )
-        return _data.drop_weightless(X, y, weight)
+    def _check_validation_set(self, validation, X, y):
+        """Validate the user's own validation data against the training data."""
+        return check_validation_set(self, *validation, X.dtype, y.ndim == 2)
+
+    def _strata(self):
+        """Name the classes by which a validation split is stratified."""
+        return self.classes_
+
+    def _output(self, y):
+        """Say what the outputs mean, and how many there are."""
+        if y.ndim == 1 and len(self.classes_) > 2:
+            return Softmax(), len(self.classes_)
+        return Logistic(), 1 if y.ndim == 1 else y.shape[1]
 
     def _check_partial_fit(self, classes):
         """Refuse settings and classes that partial_fit cannot work with."""
@@ -688,112 +555,31 @@ class HessianRegularizedMLPClassifier(
                     "classes must be passed on the first call to partial_fit. Pass all "
                     "labels that may ever occur."
                 )
-        elif classes is not None and not np.array_equal(
-            np.unique(classes), self.classes_
+        elif classes is not None and not same_classes(
+            check_given_classes(classes), self.classes_
         ):
             raise ValueError(
                 f"classes={np.unique(classes).tolist()} is not the same as on the last "
                 f"call to partial_fit, {self.classes_.tolist()}. Leave it out."
             )
 
-    def _dtype(self):
-        """Look up the numpy dtype of the fitted weights."""
-        return _NUMPY_DTYPES[self.net_.module__dtype]
-
-    def _train(self, X, y, weight, valid, continuing, told, incremental=False):
-        """Train a net and, when all went well, publish it with its results."""
-        random_state = _random_state(self.random_state)
-        # drawn from a copy, so that all other draws are those of MLPClassifier
-        seed = int(deepcopy(random_state).randint(2**31 - 1))
-        device = _data.check_device(self.device)
-        cuda = [device] if device.type == "cuda" else []
-        with _TORCH_GENERATOR, torch.random.fork_rng(cuda):
-            torch.manual_seed(seed)
-            net = build_net(self, y.ndim == 2, X.dtype, device, seed, random_state)
-            if continuing:
-                net.continue_from(self.net_, keep_optimizer=incremental)
-            else:
-                init_glorot_uniform(net.module_, self.activation, random_state)
-            train = (X, y, weight)
-            if valid is None and self.early_stopping:
-                train, valid = _data.split_validation(
-                    *train, self.validation_fraction, random_state
-                )
-            if not continuing:
-                warn_if_expensive(self, net.module_, len(train[1]))
-            torch.manual_seed(seed + len(net.history))  # new dropout masks in each call
-            epochs = 1 if incremental else self.max_iter
-            n_iter = run(net, train, valid, self.batch_size, epochs, told)
-        self._publish(net, n_iter)
-        if n_iter == self.max_iter and not incremental and not net.stop_training_:
-            warnings.warn(
-                f"Maximum iterations ({self.max_iter}) reached and the training has "
-                "not converged yet. Increase max_iter, or tol.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        return self
-
-    def _publish(self, net, n_iter):
-        """Set the fitted attributes from a trained net."""
-        convergence = dict(net.callbacks_)["convergence"]
-        self.net_ = net
-        self.n_iter_ = n_iter
-        self.t_ = convergence.t_
-        self.n_outputs_ = net.module_.layers[-1].out_features
-        self.n_layers_ = len(net.module_.layers) + 1
-        self.out_activation_ = net.out_activation
-        self.loss_curve_ = list(net.history[:, "train_loss"])
-        self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = None if self.early_stopping else convergence.best_loss_
-        self.validation_scores_ = convergence.validation_scores_ or None
-        self.best_validation_score_ = None
-        if self.validation_scores_:
-            self.best_validation_score_ = convergence.best_validation_score_
-
-    def _predict(self, X, function):
-        """Run the net on validated data, and a function on the logits of each batch."""
+    def _head(self):
+        """Look up what the fitted network's outputs mean."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
-        )
-        return self.net_.predict_by_batch(
-            X, lambda logits: function(logits, self.out_activation_).numpy()
-        )
+        return self.net_.spec.head
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
+    def _is_multilabel(self):
+        """Tell whether each output is a label of its own."""
+        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
+
+    def _make_label_binarizer(self):
+        """Make what turns MLPClassifier's outputs into labels."""
+        if not self._is_multilabel():
+            return LabelBinarizer().fit(self.classes_)
+        y = np.eye(self.n_outputs_, dtype=int)
+        return LabelBinarizer().fit(csr_array(y) if self._sparse_targets else y)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _fitted(estimator, name):
-    """Return the net of a fitted estimator; unfitted, it lacks the attribute."""
-    if not hasattr(estimator, "net_"):
-        raise AttributeError(
-            f"{type(estimator).__name__} has no attribute {name!r} before fit."
-        )
-    return estimator.net_
-
-
-@contextmanager
-def _unchanged_on_error(estimator):
-    """Give an estimator its attributes back if fitting it fails."""
-    attributes = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(attributes)
-        raise
-
-
-def _random_state(random_state):
-    """Return a RandomState; for None a fresh one, never numpy's global one."""
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)

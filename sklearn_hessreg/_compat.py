@@ -1,4 +1,7 @@
-"""What older versions of scikit-learn lack."""
+"""What older versions of scikit-learn and Python lack."""
+
+import sys
+import warnings
 
 import sklearn
 
@@ -17,4 +20,23 @@ except ImportError:  # before 1.9
             )
 
 
-__all__ = ["CallbackSupportMixin"]
+_MACHINERY = {"sklearn_hessreg", "sklearn", "skorch", "torch", "joblib"}
+
+
+def warn_at_caller(message, category=UserWarning):
+    """Warn at the user's line, through pipelines and searches.
+
+    The skip_file_prefixes of warnings.warn came with Python 3.12.
+    """
+    frame, stacklevel = sys._getframe(1), 2
+    while frame.f_back and _package(frame) in _MACHINERY:
+        frame, stacklevel = frame.f_back, stacklevel + 1
+    warnings.warn(message, category, stacklevel=stacklevel)
+
+
+def _package(frame):
+    """Name the top package of a frame's module."""
+    return frame.f_globals.get("__name__", "").partition(".")[0]
+
+
+__all__ = ["CallbackSupportMixin", "warn_at_caller"]

@@ -18,22 +18,21 @@ Aggregation = Literal["mean", "sum"]
 Granularity = Literal["weight", "unit"]
 Scope = Literal["layer", "global"]
 Curvature = Literal["mean_loss", "per_sample"]
-Criterion = Literal["hessian", "magnitude", "random"]
+CriterionName = Literal["hessian", "magnitude", "random"]
+Criterion = CriterionName | Callable[..., dict[str, torch.Tensor]]
 OptimizerState = Literal["keep", "reset"]
-Initializer = (
-    Literal[
-        "zeros",
-        "uniform",
-        "normal",
-        "trunc_normal",
-        "xavier_uniform",
-        "xavier_normal",
-        "kaiming_uniform",
-        "kaiming_normal",
-        "orthogonal",
-    ]
-    | Callable[..., torch.Tensor | None]
-)
+InitializerName = Literal[
+    "zeros",
+    "uniform",
+    "normal",
+    "trunc_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+]
+Initializer = InitializerName | Callable[..., torch.Tensor | None]
 
 Style = dict[str, Any] | None  # options for matplotlib
 

@@ -1,27 +1,71 @@
 """X, y, weights, parameters, device: from what the user gives to what is checked."""
 
-from numbers import Integral
+from math import ceil
+from numbers import Integral, Real
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
+from sklearn import get_config
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
     check_non_negative,
-    column_or_1d,
     validate_data,
 )
-from skorch.callbacks import Callback
+from skorch.callbacks import BatchScoring, Callback, EpochScoring
+
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._labels import check_labels, check_same_kind, encode
 
 
-def check_parameters(estimator):
-    """Refuse what constraints on single parameters cannot see."""
-    sizes = hidden_units(estimator)
+def resolve_parameters(params, constraints, caller):
+    """Validate an estimator's parameters and return them as Python's own values.
+
+    numpy's scalars reach torch's kernels otherwise, and unsigned ones have no negative.
+    Where a real number is asked for an integer becomes one, as they can be too large.
+    """
+    if not get_config()["skip_parameter_validation"]:
+        validate_parameter_constraints(constraints, params, caller)
+    params = {
+        name: _real(name, value) if _takes_reals(constraints[name]) else _plain(value)
+        for name, value in params.items()
+    }
+    params["hidden_layer_sizes"] = _layer_sizes(params["hidden_layer_sizes"])
+    _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
+    _check_solver(params["solver"])
+    _check_callbacks(params["skorch_callbacks"])
+    return params
+
+
+def _plain(value):
+    """Turn a number or string of numpy's into Python's."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Real) and not isinstance(value, (bool, int, float)):
+        value = int(value) if isinstance(value, Integral) else float(value)
+    return value
+
+
+def _takes_reals(constraints):
+    """Tell whether a parameter may be any real number in an interval."""
+    return any(isinstance(c, Interval) and c.type is Real for c in constraints)
+
+
+def _real(name, value):
+    """Turn a number into a float."""
+    try:
+        return float(value) if isinstance(value, Real) else value
+    except OverflowError as error:
+        raise ValueError(f"{name} is too large for a float. Choose less.") from error
+
+
+def _layer_sizes(sizes):
+    """Turn hidden_layer_sizes into a tuple of Python's integers."""
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
     if not all(
         isinstance(size, Integral) and not isinstance(size, bool) and size > 0
         for size in sizes
@@ -30,14 +74,22 @@ def check_parameters(estimator):
             f"hidden_layer_sizes must be integers > 0, got {sizes}. Name the number of "
             "units of each hidden layer."
         )
+    return tuple(int(size) for size in sizes)
+
+
+def _check_n(k, n, sizes):
+    """Refuse more layers than there are, where any are re-initialised."""
     n_weights = len(sizes) + 1
-    if estimator.n > n_weights:
+    if k > 0 and n > n_weights:
         raise ValueError(
-            f"n={estimator.n} is larger than the number of weight layers, {n_weights} "
-            f"with hidden_layer_sizes={estimator.hidden_layer_sizes}. Choose n from 1 "
-            f"to {n_weights}, or more hidden layers."
+            f"n={n} is larger than the number of weight layers, {n_weights} with "
+            f"hidden_layer_sizes={sizes}. Choose n from 1 to {n_weights}, or more "
+            "hidden layers."
         )
-    solver = estimator.solver
+
+
+def _check_solver(solver):
+    """Refuse callables that are no optimizer."""
     is_optimizer = isinstance(solver, type) and issubclass(
         solver, torch.optim.Optimizer
     )
@@ -46,11 +98,21 @@ def check_parameters(estimator):
             f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
             "torch.optim.Optimizer."
         )
-    for callback in estimator.skorch_callbacks or []:
-        part = callback[-1] if isinstance(callback, tuple) else callback
-        if not isinstance(part, Callback) and not (
-            isinstance(part, type) and issubclass(part, Callback)
-        ):
+
+
+def _check_callbacks(callbacks):
+    """Refuse what skorch would fail on in the middle of its own code."""
+    for callback in callbacks or []:
+        part = callback[-1] if isinstance(callback, tuple) and callback else callback
+        kind = part if isinstance(part, type) else type(part)
+        if issubclass(kind, (EpochScoring, BatchScoring)):
+            raise ValueError(
+                f"skorch_callbacks has {callback!r}, but skorch's {kind.__name__} does "
+                "not know the weights that stand beside the targets of a batch. Use "
+                "scikit-learn's ScoringMonitor in set_callbacks, or let a callback "
+                "monitor 'train_loss', 'valid_loss' or 'valid_acc'."
+            )
+        if not issubclass(kind, Callback):
             raise ValueError(
                 f"skorch_callbacks has {callback!r}, which is no skorch callback. Use "
                 "instances or classes of skorch.callbacks.Callback, or tuples of a "
@@ -58,21 +120,24 @@ def check_parameters(estimator):
             )
 
 
-def check_same_layers(estimator):
-    """Refuse to continue the training of a net of other layer sizes."""
-    trained = [layer.out_features for layer in estimator.net_.module_.layers[:-1]]
-    if trained != hidden_units(estimator):
-        raise ValueError(
-            f"hidden_layer_sizes cannot change from {tuple(trained)} to "
-            f"{tuple(hidden_units(estimator))} when training is continued. Set it "
-            "back, or call fit with warm_start=False."
+def check_continuation(params, trained):
+    """Refuse to train on a net with other parameters than those it was built with."""
+    for name, value in trained.items():
+        if params[name] != value:
+            raise ValueError(
+                f"{name} cannot change from {value!r} to {params[name]!r} when "
+                "training is continued. Set it back, or call fit with "
+                "warm_start=False."
+            )
+
+
+def warn_if_fraction(k):
+    """Warn where k is probably meant as a fraction."""
+    if 0 < k < 1:
+        warn_at_caller(
+            f"k={k:g} re-initialises {k:g} percent of the weights. If a fraction was "
+            f"meant, set k={100 * k:g}."
         )
-
-
-def hidden_units(estimator):
-    """List the sizes of the hidden layers."""
-    sizes = estimator.hidden_layer_sizes
-    return list(sizes) if np.iterable(sizes) else [sizes]
 
 
 def check_device(device):
@@ -83,111 +148,56 @@ def check_device(device):
         probe = torch.zeros((), device=device)
         probe.item()
         return probe.device
-    # a device that is not there raises one or the other, an unknown name the first
-    except (RuntimeError, AssertionError) as error:
+    # a device that is not there raises any of them, an unknown name the first; what
+    # torch says then is the table of its dispatcher, or of its developers' names
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
-            f"device={device!r} cannot be used here: {error} Use 'cpu', or 'auto' for "
-            "CUDA where there is one."
+            f"device={str(device)!r} cannot be used here, where there is "
+            f"{' and '.join(map(repr, _devices()))}; 'auto' takes CUDA where there is "
+            "one."
         ) from error
 
 
-def check_labels(y):
-    """Return y as a vector of labels of one kind, or as an indicator matrix of ints."""
-    try:
-        check_classification_targets(y)
-        multilabel = type_of_target(y) == "multilabel-indicator"
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in np.ravel(y)})
-        what = f"mix values of the types {kinds}, which have no order"
-        if len(kinds) == 1:
-            what = f"are of the type {kinds[0]}, which is not supported"
-        raise ValueError(
-            f"The labels {what}. Use labels of one kind: numbers, strings or booleans "
-            "(numpy.char.decode makes strings of bytes)."
-        ) from error
-    if multilabel:
-        return (y.toarray() if issparse(y) else y).astype(int)
-    if y.ndim == 2 and y.shape[1] > 1:
-        raise ValueError(
-            f"y has shape {y.shape} and other values than 0 and 1: multioutput targets "
-            "are not supported. Use labels of shape (n_samples,), an indicator matrix "
-            "of zeros and ones (multilabel), or one classifier for each column, for "
-            "instance with MultiOutputClassifier."
-        )
-    return column_or_1d(y, warn=True)
-
-
-def check_same_kind(y, multilabel, name="y"):
-    """Refuse multilabel targets beside labels of one class each, and the reverse."""
-    if (y.ndim == 2) != multilabel:
-        kinds = ["a vector of labels", "an indicator matrix (multilabel)"]
-        raise ValueError(
-            f"{name} is {kinds[y.ndim == 2]}, but the classifier is trained on "
-            f"{kinds[multilabel]}. Use targets of one kind, or begin anew."
-        )
-
-
-def check_classes(labels):
-    """Return the sorted classes, of which there must be two; a matrix's columns."""
-    if labels.ndim == 2:
-        return np.arange(labels.shape[1])
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        raise ValueError(
-            f"The labels have only one class, {classes.tolist()}; a classifier needs "
-            "at least 2 classes. Add samples of another class, or name all classes in "
-            "partial_fit(..., classes=...)."
-        )
-    return classes
-
-
-def encode(labels, classes, name="y"):
-    """Turn labels into indices of the sorted classes; a matrix has one for each."""
-    if labels.ndim == 2:
-        if not np.array_equal(classes, np.arange(labels.shape[1])):
-            raise ValueError(
-                f"{name} has {labels.shape[1]} columns, but the classes are "
-                f"{np.asarray(classes).tolist()}. An indicator matrix has one column "
-                "for each label, and numpy.arange(n_labels) for its classes."
-            )
-        return labels
-    known = np.isin(labels, classes)
-    if not known.all():
-        raise ValueError(
-            f"{name} has classes {np.unique(labels[~known]).tolist()} that are not "
-            f"among the known classes {classes.tolist()}. Remove them, or begin anew "
-            "with all classes."
-        )
-    return np.searchsorted(classes, labels)
+def _devices():
+    """Name the devices that are there."""
+    count = torch.accelerator.device_count()
+    kind = torch.accelerator.current_accelerator() if count else None
+    return ["cpu", *(f"{kind}:{number}" for number in range(count))]
 
 
 def check_weights(sample_weight, class_weight, X, y, classes):
-    """Multiply sample and class weights; None and None give ones."""
-    weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, copy=True)
-    check_non_negative(weight, "sample_weight")
+    """Return the weights of the rows, and those of the samples alone, in X's dtype.
+
+    The first are the second times the class weights. None and None give ones.
+    """
+    # in float64: what is positive there may be zero in X's dtype
+    samples = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    check_non_negative(samples, "sample_weight")
     if class_weight is not None and y.ndim == 2:
         raise ValueError(
             f"class_weight={class_weight!r} has no meaning for multilabel targets, "
             "where a sample is of several classes. Use class_weight=None and weight "
             "the samples by sample_weight."
         )
+    rows = samples
     if class_weight is not None:
-        by_class = _weight_by_class(class_weight, y, weight, classes)
+        by_class = _weight_by_class(class_weight, y, samples, classes)
         check_non_negative(by_class, "class_weight")
-        weight *= by_class[y]
+        rows = samples * by_class[y]
     with np.errstate(over="ignore"):
-        total = weight.sum()
+        rows, samples = rows.astype(X.dtype), samples.astype(X.dtype)
+        total = rows.sum()
     if not np.isfinite(total):
         raise ValueError(
-            f"The sum of the sample weights (times class weights) is {total}, it must "
-            "be finite. Scale the weights down."
+            f"The sum of the sample weights (times class weights) is {total} in "
+            f"{X.dtype}, the dtype of X; it must be finite. Scale the weights down."
         )
-    if not weight.any():
+    if not rows.any():
         raise ValueError(
-            "All sample weights (times class weights) are zero. Give at least one "
-            "sample a positive weight."
+            f"All sample weights (times class weights) are zero in {X.dtype}, the "
+            "dtype of X. Give at least one sample a positive weight."
         )
-    return weight
+    return rows, samples
 
 
 def _weight_by_class(class_weight, y, weight, classes):
@@ -206,22 +216,26 @@ def _weight_by_class(class_weight, y, weight, classes):
     return by_class
 
 
-def drop_weightless(X, y, weight):
+def drop_weightless(X, y, weight, *others):
     """Remove the rows of weight zero, so that they have no influence at all."""
     kept = weight > 0
     if kept.all():
-        return X, y, weight
-    return X[kept], y[kept], weight[kept]
+        return X, y, weight, *others
+    return tuple(rows[kept] for rows in (X, y, weight, *others))
 
 
-def split_validation(X, y, weight, fraction, random_state):
-    """Set a part aside for validation; stratified, but for multilabel targets."""
+def split_validation(X, y, weight, sample_weight, random_state, *, fraction, classes):
+    """Set a part aside for validation; stratified, where classes and rows allow it.
+
+    Returns (X, y, weight) to train on and (X, y, sample_weight) to validate on.
+    """
+    obstacle = _obstacle_to_strata(y, fraction, classes) if y.ndim == 1 else None
     try:
         parts = train_test_split(
-            *(X, y, weight),
+            *(X, y, weight, sample_weight),
             test_size=fraction,
             random_state=random_state,
-            stratify=y if y.ndim == 1 else None,
+            stratify=y if y.ndim == 1 and obstacle is None else None,
         )
     except ValueError as error:
         raise ValueError(
@@ -235,7 +249,28 @@ def split_validation(X, y, weight, fraction, random_state):
             "validation, at least 2 are needed. Increase validation_fraction or pass "
             "X_val and y_val."
         )
-    return train, valid
+    if obstacle is not None:
+        warn_at_caller(
+            f"The validation split is not stratified: {obstacle}. Pass X_val and "
+            "y_val to choose the validation data yourself."
+        )
+    return train[:3], (valid[0], valid[1], valid[3])
+
+
+def _obstacle_to_strata(y, fraction, classes):
+    """Say why every class cannot be on both sides of a split, if it cannot."""
+    shown, counts = np.unique(y, return_counts=True)
+    single = classes[shown[counts == 1]]
+    if len(single):
+        more = f" and {len(single) - 10} more" if len(single) > 10 else ""
+        return f"the classes {single[:10].tolist()}{more} have one sample each"
+    n_valid = ceil(fraction * len(y))
+    if min(n_valid, len(y) - n_valid) < len(shown):
+        return (
+            f"validation_fraction={fraction} of {len(y)} samples leaves {n_valid} for "
+            f"{len(shown)} classes"
+        )
+    return None
 
 
 def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, multilabel):
@@ -255,12 +290,13 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, mult
     y_val = check_labels(
         check_array(
             y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
-        )
+        ),
+        "y_val",
     )
     check_same_kind(y_val, multilabel, "y_val")
     y_val = encode(y_val, estimator.classes_, name="y_val")
     check_consistent_length(X_val, y_val)
-    weight = check_weights(sample_weight_val, None, X_val, y_val, estimator.classes_)
+    weight, _ = check_weights(sample_weight_val, None, X_val, y_val, estimator.classes_)
     return drop_weightless(X_val, y_val, weight)
 
 

@@ -1,5 +1,6 @@
 """Scores by definition: the Hessian block is materialised, in float64."""
 
+import torch
 from torch.func import functional_call, hessian
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -30,3 +31,10 @@ def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss")
         for n in range(len(inputs))
     )
     return sum(blocks).sum(extra)
+
+
+def assert_equal_to_reference(scores, reference, rounding=0.0):
+    """Compare to 1e-10, relative to the layer's largest score, or to `rounding`."""
+    assert scores.shape == reference.shape
+    atol = max(1e-10 * reference.max().item(), rounding)
+    torch.testing.assert_close(scores, reference, rtol=1e-10, atol=atol)

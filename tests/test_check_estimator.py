@@ -1,6 +1,8 @@
 """scikit-learn's own checks, for the defaults and for every option of the method."""
 
 import pytest
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -27,13 +29,42 @@ CONFIGURATIONS = [
     {**MILD, "hessian_samples": None, "activation": "identity"},
     {**FAST, "hessian_samples": 64, "initializer": "normal", "k": 1},
 ]
-# some checks ask for so few epochs that there is nothing to converge
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# not possible with a validation split, nor does MLPClassifier pass them
+WITH_SPLIT = {
+    "check_fit_score_takes_y": "they call partial_fit",
+    "check_n_features_in_after_fitting": "they call partial_fit",
+    "check_estimators_partial_fit_n_features": "they call partial_fit",
+    "check_estimators_nan_inf": "ten samples leave one for validation",
+    "check_fit2d_1feature": "ten samples leave one for validation",
+    "check_sample_weight_equivalence_on_dense_data": "repeated rows are split apart",
+    "check_sample_weight_equivalence_on_sparse_data": "repeated rows are split apart",
+}
+pytestmark = [
+    # some checks ask for so few epochs that there is nothing to converge
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # or have so few samples
+    pytest.mark.filterwarnings("ignore:The validation split is not stratified"),
+]
+
+
+def expected_to_fail(estimator):
+    return WITH_SPLIT if estimator.early_stopping else {}
 
 
 @parametrize_with_checks(
-    [HessianRegularizedMLPClassifier(**options) for options in CONFIGURATIONS]
+    [
+        HessianRegularizedMLPClassifier(**options)
+        for options in [*CONFIGURATIONS, {**MILD, "early_stopping": True}]
+    ],
+    expected_failed_checks=expected_to_fail,
 )
 def test_passes_scikit_learns_check(estimator, check):
-    """No check fails, and none is expected to."""
+    """No check fails but those that no network with a validation split can pass."""
     check(estimator)
+
+
+@pytest.mark.parametrize("name", WITH_SPLIT)
+def test_mlpclassifier_fails_the_same_check_with_early_stopping(name):
+    options = {"max_iter": 15, "early_stopping": True}
+    with pytest.raises((AssertionError, ValueError)):
+        getattr(estimator_checks, name)("MLPClassifier", MLPClassifier(**options))

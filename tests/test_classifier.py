@@ -336,6 +336,38 @@ def test_shuffled_batches_do_not_depend_on_how_many_are_gathered(
     assert np.array_equal(parameters(one), parameters(make().fit(X, Y)))
 
 
+def test_one_row_of_a_reversed_array_is_predicted_and_trained_on():
+    clf = make().fit(X, Y)
+    expected = clf.predict_proba(X[-1:])
+    assert np.array_equal(clf.predict_proba(X[::-1][:1]), expected)
+    one = make(shuffle=False, batch_size=1, max_iter=2).fit(X[::-1], Y[::-1])
+    two = make(shuffle=False, batch_size=1, max_iter=2).fit(X[::-1].copy(), Y[::-1])
+    assert np.array_equal(parameters(one), parameters(two))
+
+
+def test_the_converted_model_is_the_fitted_one_whatever_the_parameters_are_now():
+    clf = make(hidden_layer_sizes=(8, 5), early_stopping=True).fit(X, Y)
+    expected = clf.to_sklearn()
+    clf.set_params(activation="tanh", hidden_layer_sizes=(3,), early_stopping=False)
+    converted = clf.to_sklearn()
+    assert np.array_equal(converted.predict_proba(X), expected.predict_proba(X))
+    assert converted.get_params() == expected.get_params()
+    assert (converted.best_loss_, clf.best_loss_) == (None, None)
+
+
+def test_the_converted_model_shares_no_record_with_ours():
+    clf = make().fit(X, Y)
+    before = clf.loss_curve_
+    clf.to_sklearn().partial_fit(X, Y)
+    assert clf.loss_curve_ == before
+
+
+def test_a_converted_early_stopped_model_trains_on_with_warm_start():
+    clf = make(early_stopping=True, validation_fraction=0.3).fit(X, Y)
+    converted = clf.to_sklearn().set_params(warm_start=True, max_iter=1, tol=1)
+    assert converted.fit(X, Y).predict(X).shape == (150,)
+
+
 def test_dropout_acts_in_training_only():
     clf = make(dropout=0.5).fit(X, Y)
     assert np.array_equal(clf.predict_proba(X), clf.predict_proba(X))

@@ -15,6 +15,7 @@ import torch
 from scipy.sparse import csr_array
 from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, LRScheduler
@@ -263,6 +264,30 @@ def test_callbacks_of_the_user_come_back_as_they_were():
 def test_an_optimizer_of_the_user_comes_back_with_its_state():
     clf = make(solver=torch.optim.RMSprop).partial_fit(X, Y, classes=[0, 1, 2])
     assert_trains_on_alike(clf, through_pickle(clf))
+
+
+@pytest.mark.parametrize("dumped_by", [None, "0.0.9"])
+def test_a_dump_of_another_minor_version_is_warned_of(dumped_by, monkeypatch):
+    class Old(HessianRegularizedMLPClassifier):
+        def __getstate__(self):
+            state = super().__getstate__()
+            del state["_sklearn_hessreg_version"]
+            return state | (
+                {} if dumped_by is None else {"_sklearn_hessreg_version": dumped_by}
+            )
+
+    monkeypatch.setitem(globals(), "Old", Old)
+    Old.__qualname__ = "Old"
+    dumped = pickle.dumps(Old(max_iter=2).fit(X, Y))
+    with pytest.warns(InconsistentVersionWarning, match=r"Old.*0\.1\.0") as seen:
+        pickle.loads(dumped)
+    assert seen[0].filename == __file__
+
+
+def test_a_dump_of_this_minor_version_is_not_warned_of(monkeypatch):
+    dumped = pickle.dumps(make().fit(X, Y))
+    monkeypatch.setattr("sklearn_hessreg._base.__version__", "0.1.7")
+    assert pickle.loads(dumped).predict(X).shape == (150,)
 
 
 def test_the_callback_alone_goes_on_drawing_where_it_was():

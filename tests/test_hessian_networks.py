@@ -8,8 +8,7 @@ import types
 
 import pytest
 import torch
-from reference import reference_scores
-from test_hessian_scores import assert_equal_to_reference
+from reference import assert_equal_to_reference, reference_scores
 from torch import nn
 from torch.nn import functional as F
 

@@ -3,9 +3,10 @@
 import copy
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
-from reference import reference_scores
+from reference import assert_equal_to_reference, reference_scores
 from torch import nn
 from torch.nn import functional as F
 
@@ -73,13 +74,6 @@ def make_net(activation, sizes, seed=0):
     X[:, 1] = 0  # a dead input
     y = torch.randint(0, 3, (N,), generator=generator)
     return net, X, y
-
-
-def assert_equal_to_reference(scores, reference, rounding=0.0):
-    """Compare to 1e-10, relative to the layer's largest score, or to `rounding`."""
-    assert scores.shape == reference.shape
-    atol = max(1e-10 * reference.max().item(), rounding)
-    torch.testing.assert_close(scores, reference, rtol=1e-10, atol=atol)
 
 
 def assert_all_layers_equal_the_reference(activation, hidden, loss_name, w, curvature):
@@ -258,6 +252,11 @@ BAD_CALLS = {
         {"working_memory": 0},
         "working_memory=0 .*MiB",
     ),
+    "several inputs in a tuple": (
+        nn.Bilinear(3, 3, 2),
+        {"inputs": (torch.ones(5, 3), torch.ones(5, 3))},
+        r"inputs is a tuple.*Bilinear.*'input2'.*dict of tensors",
+    ),
     "no weights": (nn.ReLU(), {}, "ReLU has no trainable layer"),
     "registered in another order": (Reversed(), {}, "order of execution"),
     "parametrised": (
@@ -273,7 +272,27 @@ def test_bad_call_is_refused_with_the_value_and_what_is_allowed(case):
     module, options, message = BAD_CALLS[case]
     X, y = torch.ones(5, 3), torch.zeros(5, dtype=torch.long)
     with pytest.raises(ValueError, match=message):
-        hessian_scores(module, F.cross_entropy, X, y, **options)
+        hessian_scores(module, F.cross_entropy, options.pop("inputs", X), y, **options)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64])
+def test_n_and_working_memory_may_be_numbers_of_numpy(kind):
+    net, X, y = make_net("relu", (4, 6, 3))
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=1, working_memory=100)
+    options = {"n": kind(1), "working_memory": kind(100)}
+    scores = hessian_scores(net, F.cross_entropy, X, y, **options)
+    assert list(scores) == ["2"]
+    assert torch.equal(scores["2"], expected["2"])
+
+
+def test_tuple_that_a_module_takes_as_one_argument_is_passed_as_it_is():
+    class Added(nn.Linear):
+        def forward(self, pair):
+            return super().forward(pair[0] + pair[1])
+
+    net, (X, y) = Added(3, 2), (torch.randn(5, 3), torch.zeros(5).long())
+    scores = hessian_scores(net, F.cross_entropy, (X, 0 * X), y)
+    assert (scores[""] > 0).any()
 
 
 def test_loss_that_is_no_scalar_is_refused():

@@ -14,20 +14,15 @@ from itertools import product
 import numpy as np
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from study.controls import DiagonalReinit, FadingReinit, LowestReinit
+from study.controls import FadingReinit, diagonal_scores, lowest_scores
 
-CONTROLS = {
-    "lowest": LowestReinit,
-    "diagonal": DiagonalReinit,
-    "fading": FadingReinit,
-}
 _FLAGS = {
     "none": {"k": 0},
     "ours": {},
     "random": {"criterion": "random"},
     "magnitude": {"criterion": "magnitude"},
-    "lowest": {},
-    "diagonal": {},
+    "lowest": {"criterion": lowest_scores},
+    "diagonal": {"criterion": diagonal_scores},
     "fading": {},
     "reset": {"optimizer_state": "reset"},
     "unit": {"granularity": "unit"},
@@ -69,7 +64,7 @@ NOISE_ARMS = [
     "ours n=3 k=10 dropout=0.3",
     *[f"{who} n=3 k=10 zeros" for who in ("ours", "random", "magnitude")],
     *[f"ours n={n} k=10 zeros" for n in (1, 2)],
-    *[f"{control} n=3 k=10" for control in CONTROLS],
+    *[f"{control} n=3 k=10" for control in ("lowest", "diagonal", "fading")],
     "fading n=3 k=30",
     *[
         f"{criterion} {settings}"
@@ -84,10 +79,10 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
     """Build the estimator of an arm; `settings` are the network's, alike in all."""
     method = parameters(arm, epochs)
     callbacks = list(callbacks)
-    if control := CONTROLS.get(arm.split()[0]):
-        names = control().get_params().keys() & method.keys()
+    if arm.split()[0] == "fading":
+        names = FadingReinit().get_params().keys() & method.keys()
         options = {"reinit_every": 1} | {name: method.pop(name) for name in names}
-        callbacks.insert(0, control(**options, random_state=seed))
+        callbacks.insert(0, FadingReinit(**options, random_state=seed))
     return HessianRegularizedMLPClassifier(
         **{"k": 0, "reinit_every": 1, "alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
         | settings

@@ -1,6 +1,6 @@
 """Several networks of one training: what averaging their probabilities is worth.
 
-They are taken at the ends of cycles of 100 batches, where the method's default schedule
+They are taken at the ends of cycles of 100 batches, where ``reinit_every="auto"``
 re-initialises next; at the same epochs in all arms. ``test_accuracy_15`` is that of the
 last 15 of them together, of fewer where there are not so many yet.
 """
@@ -12,13 +12,13 @@ import numpy as np
 from sklearn.metrics import accuracy_score, log_loss
 from skorch.callbacks import Callback
 
-from sklearn_hessreg._reinit import AUTO_UPDATES
 from study.arms import DROPOUT, WEIGHT_DECAY, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.noise import network
 from study.results import KEY
 from study.runner import Study
 
+CYCLE = 100  # batches from one network to the next, as under reinit_every="auto"
 NETWORKS = (1, 5, 15)
 MEASURES = ("valid_accuracy", "test_accuracy", "test_log_loss")
 ARMS = [
@@ -88,7 +88,7 @@ def run(key, epochs, quick):
             "valid": (split.X_valid, split.y_valid),
             "test": (split.X_test, split.y_test),
         },
-        1 if quick else math.ceil(AUTO_UPDATES / batches),
+        1 if quick else math.ceil(CYCLE / batches),
     )
     clf = make_estimator(
         arm, seed=seed, epochs=epochs, callbacks=[("snapshots", snapshots)], **settings

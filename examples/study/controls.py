@@ -1,42 +1,30 @@
-"""What the method does not offer: lowest scores, the diagonal, a smaller k later."""
+"""Controls of the method: lowest scores, the diagonal alone, a k that falls to 0."""
 
 import torch
 
-from sklearn_hessreg import HessianReinit
-
-
-class LowestReinit(HessianReinit):
-    """Re-initialise the weights of lowest instead of highest Hessian score."""
-
-    def _scores(self, net, layers, dataset):
-        """Turn the order of the scores round."""
-        scores = super()._scores(net, layers, dataset)
-        return {name: -S for name, S in scores.items()}
-
-
-class DiagonalReinit(HessianReinit):
-    """Re-initialise by the diagonal of the Hessian alone."""
-
-    def _scores(self, net, layers, dataset):
-        """Score the single weights; units are not needed in the study."""
-        rows = self._draw_samples(len(dataset))
-        return self._on_samples(net, list(layers), dataset, rows, diagonal_scores)
+from sklearn_hessreg import HessianReinit, hessian_scores
 
 
 class FadingReinit(HessianReinit):
     """Re-initialise less from event to event: k falls linearly, to 0 at max_epochs."""
 
-    def _reinitialise(self, net, dataset, epoch):
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Act with the k of this epoch."""
         k = self.k
-        self.k = k * (1 - (epoch - 1) / net.max_epochs)
+        self.k = k * (1 - (net.history[-1, "epoch"] - 1) / net.max_epochs)
         try:
-            super()._reinitialise(net, dataset, epoch)
+            super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         finally:
             self.k = k
 
 
-def diagonal_scores(module, loss, inputs, targets, names, candidates=None):
+def lowest_scores(module, names, *, loss, inputs, targets, generator=None):
+    """Turn the order of the Hessian scores round."""
+    scores = hessian_scores(module, loss, inputs, targets, layers=names)
+    return {name: -S for name, S in scores.items()}
+
+
+def diagonal_scores(module, names, *, loss, inputs, targets, generator=None):
     """Compute |d2 J / dW_ij^2| of linear layers, each used once.
 
     Behind z = W h it is |sum_n (d2 J / dz_ni^2) h_nj^2|.
@@ -48,7 +36,6 @@ def diagonal_scores(module, loss, inputs, targets, names, candidates=None):
         )
         for name in names
     ]
-    module.eval()  # the net switches back by itself
     try:
         J = loss(module(inputs), targets)
     finally:

@@ -1,16 +1,11 @@
 """What a display reads from an estimator: its classifier, layers and scores."""
 
-from functools import partial
 from numbers import Integral
 
-from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
-from skorch.utils import to_tensor
 
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
-from sklearn_hessreg._hessian import hessian_scores
-from sklearn_hessreg._training._batches import to_samples
 
 
 def fitted_classifier(estimator):
@@ -32,6 +27,11 @@ def _describe(estimator):
     if isinstance(estimator, Pipeline):
         return f"{name} that ends with a {type(estimator[-1]).__name__}"
     return name
+
+
+def fitted_method(clf):
+    """Return the HessianReinit that took part in the classifier's training."""
+    return dict(clf.net_.callbacks_)["hessian_reinit"]
 
 
 def transformed(estimator, X):
@@ -57,21 +57,3 @@ def layer_name(clf, layer):
         f"layer={layer!r} is not in this network. Use one of {names}, or an index into "
         f"coefs_ from {-len(names)} to {len(names) - 1}."
     )
-
-
-def score_layers(clf, X, y, sample_weight, names):
-    """Compute the scores of the named layers on the given data, as in training."""
-    X, y = clf._check_data(X, y, continuing=True)
-    X, y, weight = clf._check_rows(X, y, sample_weight)
-    inputs, targets = to_samples(X, y, weight, clf.n_outputs_)[:]
-    scores = hessian_scores(
-        clf.net_.module_,
-        partial(clf.net_.get_loss, X=None),
-        to_tensor(inputs, device=clf.net_.device),
-        targets,
-        layers=names,
-        aggregation=clf.aggregation,
-        curvature=clf.curvature,
-        working_memory=get_config()["working_memory"],
-    )
-    return {name: S.cpu() for name, S in scores.items()}

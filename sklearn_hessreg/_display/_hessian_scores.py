@@ -4,6 +4,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
@@ -11,9 +12,9 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from sklearn_hessreg._display import _heat_map
 from sklearn_hessreg._display._estimator import (
     fitted_classifier,
+    fitted_method,
     layer_name,
     layer_names,
-    score_layers,
     transformed,
 )
 from sklearn_hessreg._display._style import count_in_integers, new_axes
@@ -162,17 +163,21 @@ class HessianScoresDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         clf = fitted_classifier(estimator)
         name = layer_name(clf, layer)
-        k = clf.k if k is None else k
+        method = fitted_method(clf)
+        k = method.k if k is None else k
         validate_parameter_constraints(
             {"k": [Interval(Real, 0, 100, closed="both")]}, {"k": k}, cls.__name__
         )
-        names = layer_names(clf)[-clf.n :] if clf.scope == "global" else [name]
+        together = method.scope == "global"
+        names = layer_names(clf)[-method.n :] if together else [name]
         names = names if name in names else [name]
-        scores = score_layers(clf, transformed(estimator, X), y, sample_weight, names)
+        scores = clf.hessian_scores(
+            transformed(estimator, X), y, sample_weight, layers=names
+        )
         display = cls(
-            scores=scores[name].numpy(),
-            selected=_select(clf, scores, k)[name].numpy(),
-            title=_title(clf, name, k, len(names)),
+            scores=scores[name],
+            selected=_select(method, scores, k)[name],
+            title=_title(method, name, k, len(names)),
         )
         return display.plot(
             ax,
@@ -287,19 +292,23 @@ class HessianScoresDisplay:
         return self.ax_.add_collection(outline, autolim=False)
 
 
-def _select(clf, scores, k):
-    """Mark the top k percent of the weights, as the estimator would select them."""
-    if clf.granularity == "weight":
-        return select_top_k(scores, k, clf.scope)
-    units = select_top_k(reduce_units(scores, clf.aggregation), k, clf.scope)
-    return {name: mask[:, None].expand_as(scores[name]) for name, mask in units.items()}
+def _select(method, scores, k):
+    """Mark the top k percent of the weights, as the method would select them."""
+    ranked = {name: torch.from_numpy(S) for name, S in scores.items()}
+    if method.granularity == "unit":
+        ranked = reduce_units(ranked, method.aggregation)
+    masks = select_top_k(ranked, k, method.scope)
+    return {
+        name: np.broadcast_to(mask.numpy().reshape(len(mask), -1), scores[name].shape)
+        for name, mask in masks.items()
+    }
 
 
-def _title(clf, name, k, n_layers):
+def _title(method, name, k, n_layers):
     """Name the layer, and what is outlined in it."""
     if k == 0:
         return name
-    among = "units" if clf.granularity == "unit" else "weights"
+    among = "units" if method.granularity == "unit" else "weights"
     if n_layers > 1:
         among = f"{n_layers} layers"
     return f"{name}: top {k:g} % of {among} outlined"

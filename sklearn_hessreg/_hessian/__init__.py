@@ -11,6 +11,10 @@ enter independently of each other, put :math:`B_n = \partial^2 J / \partial z_n^
 Layers of another kind are scored from the Jacobian of the outputs, or row by row.
 """
 
+from sklearn_hessreg._hessian._evaluation import (
+    TwiceDifferentiable,
+    differentiable_evaluation,
+)
 from sklearn_hessreg._hessian._layers import select_layers, weight_layers
 from sklearn_hessreg._hessian._scores import (
     AGGREGATIONS,
@@ -24,8 +28,10 @@ from sklearn_hessreg._hessian._streamed import count_operations
 __all__ = [
     "AGGREGATIONS",
     "CURVATURES",
+    "TwiceDifferentiable",
     "check_layers",
     "count_operations",
+    "differentiable_evaluation",
     "hessian_scores",
     "score_layers",
     "select_layers",

@@ -1,7 +1,6 @@
 """The curvature B_n of the loss by the outputs z_n of a layer, in blocks of rows."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
@@ -36,25 +35,36 @@ class LossByOutputs:
         v = [None] * len(xs)
         if xs and J.requires_grad:
             v = torch.autograd.grad(J, xs, create_graph=True, allow_unused=True)
-        used = [i for i, g in enumerate(v) if g is not None]
+        used = [i for i, g in enumerate(v) if g is not None and g.numel()]
         self.ys, self._xs, self.v = ([part[i] for i in used] for part in (ys, xs, v))
+        self._S = self._interact = None
 
-    @cached_property
+    @property
     def S(self):  # noqa: N802
         """Second derivative S_n by the outputs, of shape (rows, C, C)."""
-        columns = _columns(self.v).unbind(1)
-        rows = [_columns(gradients(g.sum(), self._xs)) for g in columns]
-        return torch.stack(rows, 1)
+        if self._S is None:
+            columns = _columns(self.v).unbind(1)
+            rows = [_columns(gradients(g.sum(), self._xs)) for g in columns]
+            self._S = torch.stack(rows, 1)
+        return self._S
 
-    @cached_property
+    @property
     def samples_interact(self):
         """Whether the loss couples any two rows of its outputs."""
-        counts = {len(x) for x in self._xs if x.ndim}
-        return any(any_groups_interact(self.v, self._xs, count) for count in counts)
+        if self._interact is None:
+            counts = {len(x) for x in self._xs if x.ndim}
+            self._interact = any(
+                any_groups_interact(self.v, self._xs, count) for count in counts
+            )
+        return self._interact
+
+    def has_rows(self, count):
+        """Tell whether there are outputs, each of them with `count` rows."""
+        return bool(self.ys) and all(y.ndim and len(y) == count for y in self.ys)
 
     def count_outputs(self):
         """Return C, the number of outputs of a row."""
-        return sum(y[0].numel() for y in self.ys if y.ndim)
+        return sum(y[0].numel() for y in self.ys)
 
     def jacobian(self, delta):
         """Return A_n, every row's outputs differentiated by delta: (rows, C, ...)."""
@@ -141,6 +151,8 @@ class DoubleBackward:
 def why_not_gauss_newton(head, delta, elements):
     """Tell why B_n = A_n' S_n A_n is wrong or no gain; None if it is right."""
     rows, out = delta.shape
+    if not head.has_rows(rows):
+        return "the outputs have other rows than the layer"
     C = head.count_outputs()
     if out <= C:
         return "it has no more units than outputs"

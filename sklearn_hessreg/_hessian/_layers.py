@@ -15,6 +15,7 @@ def weight_layers(module):
     """
     names = {}
     for name, layer in module.named_modules():
+        _check_callable(name, layer)
         own = layer._parameters.get("weight")  # named_parameters is ten times slower
         # a parametrised weight is not read: some change by it, in training mode
         weight = layer if own is None and _is_parametrised(layer) else own
@@ -24,6 +25,20 @@ def weight_layers(module):
         names.pop(weight, None)
         names[weight] = name
     return list(names.values())
+
+
+def _check_callable(name, layer):
+    """Refuse modules that torch cannot call with other weights than their own."""
+    if isinstance(layer, torch.jit.ScriptModule):
+        raise ValueError(
+            f"Module {name!r} is a {type(layer).__name__} of torch.jit, whose weights "
+            "cannot be followed. Score the module that was scripted or traced."
+        )
+    if isinstance(layer, nn.DataParallel):
+        raise ValueError(
+            f"Module {name!r} is a DataParallel, which copies its weights. Score the "
+            "module inside, its attribute module."
+        )
 
 
 def _is_parametrised(layer):
@@ -45,8 +60,9 @@ def select_layers(module, n, names):
             f"({', '.join(names)}), so n must be an integer from 1 to "
             f"{len(names)}. Choose a smaller n."
         )
-    check_names(module, names[-n:])
-    return names[-n:]
+    last = names[-int(n) :]  # -n of numpy's unsigned numbers is positive
+    check_names(module, last)
+    return last
 
 
 def check_names(module, names):
@@ -68,17 +84,23 @@ def check_names(module, names):
             )
 
 
-def check_executed(names, executed, candidates):
-    """Refuse named layers that were not run, or not last among the candidates."""
-    if missing := [name for name in names if name not in executed]:
+def check_executed(names, executed):
+    """Refuse named layers of which none was run."""
+    if not any(name in executed for name in names):
         raise ValueError(
-            f"Layers {missing} were not used in the forward pass; executed were "
+            f"Layers {names} were not used in the forward pass; executed were "
             f"{executed}. Name executed layers in `layers`."
         )
+
+
+def check_order(names, executed, candidates):
+    """Refuse named layers that were not the last of the candidates to run."""
+    present = {name for name in names if name in executed}
     ordered = [name for name in executed if name in (candidates or names)]
-    if candidates and set(ordered[-len(names) :]) != set(names):
+    last = ordered[len(ordered) - len(present) :]
+    if set(last) != present:
         raise ValueError(
             f"The last {len(names)} weight layers by registration are {names}, but the "
-            f"module executes {ordered[-len(names) :]} last. Register the layers in "
+            f"module executes {last} last. Register the layers in "
             "the order of execution, or name those to score in `layers`."
         )

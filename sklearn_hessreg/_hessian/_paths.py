@@ -8,7 +8,6 @@ does.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import nn
@@ -49,11 +48,15 @@ class Problem:
     J: torch.Tensor
     curvature: str
     elements: int
+    _head: LossByOutputs | None = None
 
-    @cached_property
+    @property
     def head(self):
-        """The loss as a function of the outputs."""
-        return LossByOutputs(self.loss, self.forward.outputs)
+        """The loss as a function of the outputs, made when it is first asked for."""
+        # no cached_property: up to Python 3.11 all threads wait while it computes one
+        if self._head is None:
+            self._head = LossByOutputs(self.loss, self.forward.outputs)
+        return self._head
 
 
 class _FormulaError(Exception):
@@ -66,6 +69,10 @@ def score_layer(problem, name):
     key = weight_key(problem.module, name)
     W, reasons = problem.forward.state[key], []
     known = _why_unknown(problem, name, layer, uses)
+    uses = [use for use in uses if use.delta.numel()]
+    if known is None and not uses:
+        logger.debug("layer %r: zero, because it was given no rows", name)
+        return torch.zeros_like(W, requires_grad=False)
     for score in (_score_rows, _score_jacobian) if known is None else ():
         try:
             S, product, how = score(problem, layer, uses, W)
@@ -88,6 +95,8 @@ def score_layer(problem, name):
 
 def _why_unknown(problem, name, layer, uses):
     """Tell why not all is known of what the layer does with its weight."""
+    if name not in problem.forward.calls:
+        return None
     if not (is_linear(layer) or is_convolution(layer)):
         return f"it is a {type(layer).__name__}"
     if problem.forward.calls[name] != len(uses):
@@ -148,6 +157,8 @@ def _score_jacobian(problem, layer, uses, W):
         raise _FormulaError(
             f"its rows are not in {samples} groups, one for each sample"
         )
+    if not head.has_rows(samples):
+        raise _FormulaError("the outputs are not those of the samples")
     C = head.count_outputs()
     held = C * (3 * samples * W.numel() + sum(delta.numel() for delta in deltas))
     if held > problem.elements:

@@ -9,6 +9,7 @@ import torch
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
+from sklearn_hessreg._hessian._evaluation import TwiceDifferentiable
 from sklearn_hessreg._hessian._structure import (
     agrees,
     any_groups_interact,
@@ -38,16 +39,22 @@ def per_sample_score(module, loss, J, forward, key):
             f"sample, under torch.vmap, which failed: {error} Use "
             "curvature='mean_loss'."
         ) from error
-    g = gradients(apart, [copies], create_graph=True)
-    R = random_like(W).repeat(samples, *[1] * W.ndim)
-    product = hessian_product(apart, copies, R).view(samples, *W.shape).sum(0)
-    if any_groups_interact(g, [copies], samples) or not agrees(J, W, product):
+    if apart.numel() != 1 or not _is_sum_of_samples(apart, copies, J, W):
         raise ValueError(
             f"curvature='per_sample' has no meaning for {key}: samples interact in the "
             "network or in the loss, which curve differently if they are called one by "
             "one. Use curvature='mean_loss'."
         )
     return _absolute_row_sums(apart, copies, W.shape)
+
+
+def _is_sum_of_samples(apart, copies, J, W):
+    """Tell whether the Hessian of J by W is the sum of those by each sample's copy."""
+    samples = len(copies)
+    g = gradients(apart, [copies], create_graph=True)
+    R = random_like(W).repeat(samples, *[1] * W.ndim)
+    product = hessian_product(apart, copies, R).view(samples, *W.shape).sum(0)
+    return not any_groups_interact(g, [copies], samples) and agrees(J, W, product)
 
 
 def _call_one_by_one(module, key, copies, forward):
@@ -59,7 +66,8 @@ def _call_one_by_one(module, key, copies, forward):
         args, kwargs = tree_map(
             lambda x: x[None] if isinstance(x, torch.Tensor) else x, (args, kwargs)
         )
-        return functional_call(module, {**forward.state, key: W}, args, kwargs)
+        with TwiceDifferentiable():
+            return functional_call(module, {**forward.state, key: W}, args, kwargs)
 
     outputs = vmap(call, in_dims=(0, *dims))(copies, *inputs)
     return tree_map(lambda y: y.flatten(0, 1) if y.ndim > 1 else y, outputs)

@@ -1,25 +1,29 @@
 """hessian_scores: the exact score of every weight of the last layers of a module."""
 
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
+from torch.utils.checkpoint import CheckpointError
 
+from sklearn_hessreg._hessian._evaluation import (
+    TwiceDifferentiable,
+    differentiable_evaluation,
+)
+from sklearn_hessreg._hessian._graph import check_graph
 from sklearn_hessreg._hessian._layers import (
     check_executed,
     check_names,
+    check_order,
     select_layers,
     weight_layers,
 )
 from sklearn_hessreg._hessian._paths import Problem, score_layer
 from sklearn_hessreg._hessian._structure import gradients
-from sklearn_hessreg._hessian._trace import (
-    differentiable_evaluation,
-    trace,
-    weight_key,
-)
+from sklearn_hessreg._hessian._trace import trace, weight_key
 from sklearn_hessreg._typing import Aggregation, Curvature
 
 AGGREGATIONS = ("mean", "sum")
@@ -50,7 +54,8 @@ def hessian_scores(
     ----------
     module : torch.nn.Module
         The network. It is run in evaluation mode (dropout off, batch norm by its
-        running statistics) and comes back as it was.
+        running statistics) and comes back as it was. Threads that score the same
+        layers take turns; those that score others do not wait.
     loss : callable
         ``loss(outputs, targets)`` returns the scalar loss J: any weighted mean or
         sum over samples, twice differentiable in ``outputs``.
@@ -92,9 +97,12 @@ def hessian_scores(
     ------
     ValueError
         If an option has an unknown value, if ``n`` exceeds the number of weight
-        layers, if a name in ``layers`` is not a weight layer of the module or was not
-        used, if its weight is parametrised, if ``loss`` does not return a scalar, or if
-        samples interact under ``curvature="per_sample"``.
+        layers, if a name in ``layers`` is not a weight layer of the module, if its
+        weight is parametrised or is used through a reference that the module's registry
+        does not know, if none of the layers was used (one that was not scores zero), if
+        ``loss`` does not return a scalar, if torch cannot differentiate twice, as in
+        modules of ``torch.jit``, or if samples interact under
+        ``curvature="per_sample"``.
 
     Notes
     -----
@@ -126,6 +134,9 @@ def hessian_scores(
 
     What a formula says the Hessian does to a random direction is compared with what it
     does, by autograd; a formula that differs is not used.
+
+    ``torch.autocast``, ``torch.inference_mode``, ``torch.no_grad`` and a default device
+    around the call do not change the scores.
 
     Examples
     --------
@@ -162,6 +173,7 @@ def hessian_scores(
         aggregation,
         curvature,
         working_memory,
+        must_run=True,
     )
 
 
@@ -175,22 +187,27 @@ def score_layers(
     aggregation="mean",
     curvature="mean_loss",
     working_memory=WORKING_MEMORY,
+    must_run=False,
 ):
-    """Score the named layers; they must be the last executed ones of `candidates`."""
+    """Score the named layers; those that ran must be the last of `candidates` to run.
+
+    A layer that did not run scores zero; with `must_run` one at least has to.
+    """
     _check_option("aggregation", aggregation, AGGREGATIONS)
     _check_option("curvature", curvature, CURVATURES)
     _check_working_memory(working_memory)
-    with differentiable_evaluation(module):
-        forward, J = _evaluate(module, loss, inputs, targets, names, candidates)
-        problem = Problem(
-            module,
-            forward,
-            loss=lambda outputs: loss(outputs, targets),
-            J=J,
-            curvature=curvature,
-            elements=int(min(working_memory, 2**40) * 2**20 / J.element_size()),
-        )
-        scores = {name: score_layer(problem, name) for name in names}
+    loss = _of_outputs(loss, targets)
+
+    def score(**options):
+        run = _evaluate(module, loss, inputs, names, candidates, must_run, **options)
+        forward, J = run
+        elements = int(min(float(working_memory), 2.0**40) * 2**20 / J.element_size())
+        problem = Problem(module, forward, loss, J, curvature, elements)
+        with _second_derivatives():
+            return {name: score_layer(problem, name) for name in names}
+
+    with differentiable_evaluation(module, inputs):
+        scores = _with_checkpoints(score)
     if aggregation == "mean":
         scores = {name: S / S.numel() for name, S in scores.items()}
     return scores
@@ -198,20 +215,73 @@ def score_layers(
 
 def check_layers(module, loss, inputs, targets, names, candidates):
     """Raise what makes scoring impossible, for the price of one second derivative."""
-    with differentiable_evaluation(module):
-        forward, J = _evaluate(module, loss, inputs, targets, names, candidates)
+    loss = _of_outputs(loss, targets)
+
+    def differentiate(**options):
+        forward, J = _evaluate(module, loss, inputs, names, candidates, **options)
         weights = [forward.state[weight_key(module, name)] for name in names]
-        G = gradients(J, weights, create_graph=True)
-        gradients(sum(g.square().sum() for g in G), weights)
+        with _second_derivatives():
+            G = gradients(J, weights, create_graph=True)
+            gradients(sum(g.square().sum() for g in G), weights)
+
+    with differentiable_evaluation(module, inputs):
+        _with_checkpoints(differentiate)
 
 
-def _evaluate(module, loss, inputs, targets, names, candidates):
+def _with_checkpoints(compute):
+    """Call `compute`, once more if a part that torch.utils.checkpoint left out differs.
+
+    That part is recomputed with the module's own parameters, and needs as many
+    gradients the first time, which takes memory.
+    """
+    try:
+        try:
+            return compute()
+        except CheckpointError:
+            return compute(all_gradients=True)
+    except CheckpointError as error:
+        raise ValueError(
+            "torch.utils.checkpoint recomputed something else than the forward pass: "
+            f"{error} Score the module without checkpoints."
+        ) from error
+
+
+@contextmanager
+def _second_derivatives():
+    """Say what to do where torch has no second derivative."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise ValueError(
+            f"The module or the loss cannot be differentiated twice: {error} Compute "
+            "it from other operations of torch, as EmbeddingBag from Embedding."
+        ) from error
+
+
+def _of_outputs(loss, targets):
+    """Make the loss a function of the outputs alone, twice differentiable."""
+
+    def loss_of(outputs):
+        with TwiceDifferentiable():
+            return loss(outputs, targets)
+
+    return loss_of
+
+
+def _evaluate(
+    module, loss, inputs, names, candidates, must_run=True, all_gradients=False
+):
     """Run the network on the samples; return the trace and the checked loss J."""
-    forward = trace(module, inputs, names, weight_layers(module))
-    check_executed(names, list(forward.calls), candidates)
+    forward = trace(module, inputs, names, weight_layers(module), all_gradients)
+    check_order(names, list(forward.calls), candidates)
+    if must_run:
+        check_executed(names, list(forward.calls))
     # cloned, because the loss may change its arguments in place
-    J = loss(tree_map(_clone, forward.outputs), targets)
+    J = loss(tree_map(_clone, forward.outputs))
     _check_scalar(J)
+    if any(name in forward.calls for name in names):
+        _check_differentiable(J)
+        check_graph(forward.outputs, J, forward.own)
     return forward, J
 
 
@@ -227,13 +297,17 @@ def _check_option(name, value, allowed):
 
 
 def _check_scalar(J):
-    """Refuse a loss that is not a single number, or not a function of the outputs."""
+    """Refuse a loss that is not a single number."""
     if not isinstance(J, torch.Tensor) or J.numel() != 1:
         got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
         raise ValueError(
             f"loss(outputs, targets) returned {got}, expected a tensor with one "
             "element; reduce the losses of the samples to their mean or sum."
         )
+
+
+def _check_differentiable(J):
+    """Refuse a loss that is not a function of the outputs."""
     if not J.requires_grad:
         raise ValueError(
             f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "

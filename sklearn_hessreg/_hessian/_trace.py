@@ -1,16 +1,21 @@
 """One forward pass in evaluation mode: what each weight layer saw, and how often."""
 
+import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from inspect import signature
 
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
+
+from sklearn_hessreg._hessian._evaluation import (
+    TwiceDifferentiable,
+    without_inference,
+)
+from sklearn_hessreg._hessian._watch import Watch
 
 # the forward methods of which the formulas know that they are linear in the weight
 _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)
@@ -29,42 +34,20 @@ class Use:
 
 @dataclass
 class Trace:
-    """A forward pass: its outputs, and how the layers were used in it."""
+    """A forward pass: its outputs, and how the layers were used in it.
+
+    `state` has what stood in for the parameters, among them for the module's `own`
+    weights of the named layers.
+    """
 
     state: dict
+    own: dict
     args: tuple
     kwargs: dict
     samples: int
     outputs: object = None
     uses: dict = field(default_factory=dict)
     calls: dict = field(default_factory=dict)
-
-
-@contextmanager
-def differentiable_evaluation(module):
-    """Switch to evaluation mode and to operations that can be differentiated twice."""
-    training = {m: m.training for m in module.modules()}
-    fused = torch.backends.mha.get_fastpath_enabled()
-    module.eval()
-    try:
-        # fused attention has no second derivative
-        torch.backends.mha.set_fastpath_enabled(False)
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autocast(_device_type(module), enabled=False),
-            sdpa_kernel(SDPBackend.MATH),
-        ):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-        for m, mode in training.items():
-            m.training = mode
-
-
-def _device_type(module):
-    """Name the kind of device that the module is on."""
-    return next((p.device.type for p in module.parameters()), "cpu")
 
 
 def is_linear(layer):
@@ -77,38 +60,87 @@ def is_convolution(layer):
     return type(layer).forward in _CONVOLUTIONS and "forward" not in vars(layer)
 
 
-def trace(module, inputs, names, watched):
+def trace(module, inputs, names, watched, all_gradients=False):
     """Run the module, its parameters constant but for the weights of the named layers.
 
+    With `all_gradients` the others are no constants if they are none in the module.
     If those layers are linear or convolutional, their uses are recorded, and delta = 0
     is added to their z. Of the layers `watched` the calls are counted.
     """
-    args, kwargs = (
-        ((), dict(inputs)) if isinstance(inputs, Mapping) else ((inputs,), {})
-    )
-    state = {key: p.detach() for key, p in module.named_parameters()}
-    # cloned, because a network may count in a buffer
-    state |= {key: buffer.detach().clone() for key, buffer in module.named_buffers()}
-    for name in names:
-        state[weight_key(module, name)].requires_grad_()
-    result = Trace(state, args, kwargs, _count_samples(inputs))
+    args, kwargs = _arguments(module, inputs)
+    state = _stand_ins(module, names, all_gradients)
+    own = {name: module.get_submodule(name).weight for name in names}
+    result = Trace(state, own, args, kwargs, _count_samples(inputs))
     keys = {weight_key(module, name): name for name in watched}
     weights = {id(state[key]): name for key, name in keys.items() if key is not None}
+    with (
+        _hooks(module, names, result.uses),
+        _unfrozen(own.values()),
+        TwiceDifferentiable(),
+        Watch(weights, result.calls, state),
+    ):
+        result.outputs = functional_call(module, state, args, kwargs)
+    return result
+
+
+def _stand_ins(module, names, all_gradients):
+    """Make what stands in for the module's parameters and buffers."""
+    state = {key: without_inference(p.detach()) for key, p in module.named_parameters()}
+    if all_gradients:
+        for key, p in module.named_parameters():
+            state[key].requires_grad_(p.requires_grad)
+    for name in names:
+        state[weight_key(module, name)].requires_grad_()
+    # cloned, because a network may count in a buffer
+    return state | {key: b.detach().clone() for key, b in module.named_buffers()}
+
+
+@contextmanager
+def _hooks(module, names, uses):
+    """Record the uses of the linear and the convolutional layers."""
     handles = [
         # first of the layer's hooks, so that z is W h + b
         layer.register_forward_hook(
-            _add_delta(result.uses.setdefault(name, [])), with_kwargs=True, prepend=True
+            _add_delta(uses.setdefault(name, [])), with_kwargs=True, prepend=True
         )
         for name in names
         if is_linear(layer := module.get_submodule(name)) or is_convolution(layer)
     ]
     try:
-        with _Watch(weights, result):
-            result.outputs = functional_call(module, state, args, kwargs)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return result
+
+
+@contextmanager
+def _unfrozen(weights):
+    """Let the graph tell where the module uses its own weights, the frozen ones too."""
+    frozen = [w for w in weights if not (w.requires_grad or w.is_inference())]
+    try:
+        for w in frozen:
+            w.requires_grad_()
+        yield
+    finally:
+        for w in frozen:
+            w.requires_grad_(False)
+
+
+def _arguments(module, inputs):
+    """Return what the module is called with, positions and keywords, if it can be."""
+    if isinstance(inputs, Mapping):
+        args, kwargs = (), dict(inputs)
+    else:
+        args, kwargs = (inputs,), {}
+    try:
+        signature(module.forward).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(
+            f"inputs is a {type(inputs).__name__}, with which the forward method of "
+            f"{type(module).__name__} cannot be called: {error}. Give a tensor, or for "
+            "several arguments a dict of tensors by their names."
+        ) from error
+    return tree_map(without_inference, (args, kwargs))
 
 
 def weight_key(module, name):
@@ -133,8 +165,11 @@ def _count_samples(inputs):
 
 def _add_delta(uses):
     """Make a forward hook that records a use and adds its delta to z."""
+    thread = threading.get_ident()
 
     def hook(layer, args, kwargs, z):
+        if threading.get_ident() != thread:  # which predicts with the module meanwhile
+            return z
         # cloned, because the network may go on to change h in place
         h = (args[0] if args else kwargs["input"]).detach().clone()
         shape = z.shape
@@ -144,28 +179,3 @@ def _add_delta(uses):
         return z + uses[-1].delta.view_as(z)
 
     return hook
-
-
-class _Watch(TorchFunctionMode):
-    """Count the calls that take a weight; the weight used last comes last.
-
-    A layer whose weight takes part in more calls than the layer itself was called for
-    is used in a way that its hooks do not see.
-    """
-
-    def __init__(self, weights, result):
-        super().__init__()
-        self.weights = weights
-        self.result = result
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        y = func(*args, **kwargs)
-        # W.T is a use of the weight, W.shape is none
-        if getattr(func, "__name__", "") != "__get__" or isinstance(y, torch.Tensor):
-            for x in chain(args, kwargs.values()):
-                for tensor in x if isinstance(x, list | tuple) else (x,):
-                    if (name := self.weights.get(id(tensor))) is not None:
-                        calls = self.result.calls
-                        calls[name] = calls.pop(name, 0) + 1  # last in the order
-        return y

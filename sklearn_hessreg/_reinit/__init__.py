@@ -1,16 +1,18 @@
 """When weights are re-initialised, which, and how: the method for skorch nets."""
 
-from sklearn_hessreg._reinit._callback import (
-    AUTO_UPDATES,
+from sklearn_hessreg._reinit._callback import HessianReinit
+from sklearn_hessreg._reinit._parameters import (
     PARAMETER_CONSTRAINTS,
-    HessianReinit,
+    document_parameters,
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
+from sklearn_hessreg._reinit._schedule import epochs_between
 
 __all__ = [
-    "AUTO_UPDATES",
     "PARAMETER_CONSTRAINTS",
     "HessianReinit",
+    "document_parameters",
+    "epochs_between",
     "reduce_units",
     "select_top_k",
 ]

@@ -1,4 +1,4 @@
-"""Re-initialisation of the highest-scoring weights: selection, redraw, optimizer."""
+"""Re-initialisation of the highest-scoring weights: selection and redraw."""
 
 import math
 from fractions import Fraction
@@ -19,12 +19,25 @@ INITIALIZERS = {
 }
 
 
-def select_top_k(scores, k, scope):
+def select_top_k(scores, k, scope, rows=None):
     """Mark the ceil(k/100 * count) highest scores, ties to the lowest index.
 
     `scores` is a dict of tensors; `scope` says whether each of them ("layer") or all
-    together ("global") are ranked. Returns boolean masks of the same shapes.
+    together ("global") are ranked. Of the layers in `rows` only the marked rows are
+    counted and ranked. Returns boolean masks of the same shapes.
     """
+    rows = rows or {}
+    ranked = {n: S[rows[n]] if n in rows else S for n, S in scores.items()}
+    masks = _select(ranked, k, scope)
+    for name, taken in rows.items():
+        whole = torch.zeros_like(scores[name], dtype=torch.bool)
+        whole[taken] = masks[name]
+        masks[name] = whole
+    return masks
+
+
+def _select(scores, k, scope):
+    """Mark the highest scores of each tensor, or of all together."""
     if scope == "layer":
         return {
             name: _top_mask(S.flatten(), k).view_as(S) for name, S in scores.items()
@@ -59,7 +72,7 @@ def draw_like(weight, initializer, generator):
     fills the tensor in place or returns a new one. The draw is made on the CPU, so that
     it is the same on every device.
     """
-    fresh = torch.empty(weight.shape, dtype=weight.dtype)
+    fresh = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
     with torch.no_grad():
         named = isinstance(initializer, str)
         draw = INITIALIZERS[initializer] if named else initializer
@@ -85,11 +98,3 @@ def write_masked(parameter, mask, values):
     """Overwrite the marked elements of a parameter and leave the others untouched."""
     # where, not a product: 0 * NaN would stay NaN
     parameter.copy_(torch.where(mask, values, parameter))
-
-
-@torch.no_grad()
-def reset_state(optimizer, parameter, mask):
-    """Zero what an optimizer remembers of exactly the marked elements."""
-    for memory in optimizer.state.get(parameter, {}).values():
-        if isinstance(memory, torch.Tensor) and memory.shape == parameter.shape:
-            memory.masked_fill_(mask, 0)

@@ -2,14 +2,16 @@
 
 import torch
 
+FUSED = getattr(torch, "_fused_adam_", None)  # a private name of torch's
+
 
 class Adam(torch.optim.Adam):
     """torch's Adam, dividing by sqrt(v) + eps before the bias correction, not after.
 
     The two differ wherever gradients are not large beside eps, as those of weights
-    behind a constant feature, which the penalty alone moves. The fused kernel is called
-    directly, because what torch puts around it takes longer than a small net's backward
-    pass.
+    behind a constant feature, which the penalty alone moves. torch's fused kernel is
+    called directly where it is to be had, because what torch puts around it takes
+    longer than a small net's backward pass.
     """
 
     @torch.no_grad()
@@ -17,6 +19,9 @@ class Adam(torch.optim.Adam):
         """Take one step, with torch's epsilon set to eps / sqrt(1 - beta_2 ** t)."""
         with torch.enable_grad():
             loss = None if closure is None else closure()
+        if FUSED is None:
+            self._public_step()
+            return loss
         for group in self.param_groups:
             self._step_group(group)
         return loss
@@ -33,6 +38,19 @@ class Adam(torch.optim.Adam):
 
     register_step_post_hook = register_step_pre_hook
 
+    def _public_step(self):
+        """Take torch's own step, each group with the epsilon of this step."""
+        given = [group["eps"] for group in self.param_groups]
+        for group in self.param_groups:
+            states = [self.state[parameter] for parameter in group["params"]]
+            t = 1 + max((s["step"].item() for s in states if s), default=0)
+            group["eps"] /= (1 - group["betas"][1] ** t) ** 0.5
+        try:
+            super().step()
+        finally:
+            for group, eps in zip(self.param_groups, given, strict=True):
+                group["eps"] = eps
+
     def _step_group(self, group):
         """Update the parameters of a group and their states in place."""
         parameters = group["params"]
@@ -48,7 +66,7 @@ class Adam(torch.optim.Adam):
         steps = [state["step"] for state in states]
         beta_1, beta_2 = group["betas"]
         torch._foreach_add_(steps, 1)
-        torch._fused_adam_(
+        FUSED(
             parameters,
             grads,
             [state["exp_avg"] for state in states],

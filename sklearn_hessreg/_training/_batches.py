@@ -5,17 +5,21 @@ import torch
 from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
+from sklearn_hessreg._training._sparse import SparseRows, is_worth_it
+
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 
 
 class Samples(Dataset):
     """Rows in memory, fetched many at a time as (X, (target, weight)).
 
-    `X` is a dense array or a CSR matrix, which is made dense batch by batch. A `weight`
-    of None counts every row once. Without `target` there are `inputs` only.
+    `X` is a dense array or a CSR matrix, which is made dense batch by batch, or as a
+    `batch` stays sparse where that is faster on the device. A `weight` of None counts
+    every row once. Without `target` there are `inputs` only.
     """
 
-    def __init__(self, X, target=None, weight=None):
+    def __init__(self, X, target=None, weight=None, device="cpu"):
+        self.sparse = issparse(X) and is_worth_it(X, device)
         # a view as a tensor, where torch takes it; else batches are copied one by one
         viewable = not issparse(X) and X.flags.writeable
         viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
@@ -27,16 +31,36 @@ class Samples(Dataset):
         return self.X.shape[0]
 
     def __getitem__(self, rows):
-        weight = None if self.weight is None else _take(self.weight, rows)
-        return self.inputs(rows), (_take(self.target, rows), weight)
+        return self.inputs(rows), self._targets(rows)
+
+    def batch(self, rows):
+        """Fetch rows as a module of ours takes them."""
+        return self.inputs_of_batch(rows), self._targets(rows)
+
+    def inputs_of_batch(self, rows):
+        """Fetch rows of X alone, as a module of ours takes them."""
+        if self.sparse:
+            return SparseRows(self.X[_index(rows)])
+        return self.inputs(rows)
 
     def inputs(self, rows):
         """Fetch rows of X alone."""
         if isinstance(self.X, torch.Tensor):
             return _take(self.X, rows).contiguous()
-        X = self.X[rows if isinstance(rows, slice) else np.asarray(rows)]
-        X = X.toarray() if issparse(X) else np.require(X, requirements="CW")
+        X = self.X[_index(rows)]
+        # copied, because torch takes no negative strides, even those of a single row
+        X = X.toarray() if issparse(X) else np.array(X, order="C")
         return torch.from_numpy(X)
+
+    def _targets(self, rows):
+        """Fetch targets and weights."""
+        weight = None if self.weight is None else _take(self.weight, rows)
+        return _take(self.target, rows), weight
+
+
+def _index(rows):
+    """Turn a slice, a list or a tensor of numbers into an index of numpy's."""
+    return rows if isinstance(rows, slice) else np.asarray(rows)
 
 
 def _take(tensor, rows):
@@ -46,36 +70,54 @@ def _take(tensor, rows):
     return tensor.index_select(0, torch.as_tensor(rows))  # twice as fast as indexing
 
 
-class Batches:
-    """Iterate over Samples in slices, permuted anew for each pass if `shuffle`."""
+class BatchOrder:
+    """The order of the rows in an epoch: the last epoch's, permuted by a RandomState.
 
-    def __init__(self, dataset, batch_size, shuffle=False, random_state=None):
+    So does MLPClassifier. `before_split` is the state that the RandomState had before
+    the validation data were drawn.
+    """
+
+    def __init__(self, random_state):
+        self.random_state = random_state
+        self.before_split = random_state.get_state(legacy=False)
+        self.rows = None
+
+    def permute(self, n_samples):
+        """Return the row numbers in the order of the next epoch."""
+        if self.rows is None:
+            self.rows = np.arange(n_samples)
+        self.rows = self.rows[self.random_state.permutation(n_samples)]
+        return torch.from_numpy(self.rows)
+
+
+class Batches:
+    """Iterate over Samples in slices, each time in a new `order` if there is one."""
+
+    def __init__(self, dataset, batch_size, order=None):
         self.dataset = dataset
         self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.order = np.arange(len(dataset))
+        self.order = order
 
     def __iter__(self):
-        if not self.shuffle:
-            for rows in self._slices(len(self.dataset), self.batch_size):
-                yield self.dataset[rows]
+        # anything but Samples has rows only
+        fetch = getattr(self.dataset, "batch", self.dataset.__getitem__)
+        if self.order is None:
+            for rows in _slices(len(self.dataset), self.batch_size):
+                yield fetch(rows)
             return
-        # permutes the last permutation, as MLPClassifier does
-        self.order = self.order[self.random_state.permutation(len(self.order))]
-        order = torch.from_numpy(self.order)
+        order = self.order.permute(len(self.dataset))
         # rows are gathered for many batches at once, which are then views
         batches = max(1, GATHERED // (self.batch_size * self.dataset.X.shape[1]))
-        for some in self._slices(len(order), batches * self.batch_size):
-            X, (target, weight) = self.dataset[order[some]]
-            for rows in self._slices(len(X), self.batch_size):
+        for gathered in _slices(len(order), batches * self.batch_size):
+            X, (target, weight) = fetch(order[gathered])
+            for rows in _slices(len(X), self.batch_size):
                 part = None if weight is None else weight[rows]
                 yield X[rows], (target[rows], part)
 
-    @staticmethod
-    def _slices(n_samples, size):
-        """Cut 0..n_samples into slices of a size."""
-        return (slice(i, i + size) for i in range(0, n_samples, size))
+
+def _slices(n_samples, size):
+    """Cut 0..n_samples into slices of a size."""
+    return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
 def rows_of_batch(batch_size, n_samples):
@@ -83,10 +125,8 @@ def rows_of_batch(batch_size, n_samples):
     return min(200 if batch_size == "auto" else batch_size, n_samples)
 
 
-def to_samples(X, y, weight, n_outputs):
-    """Wrap arrays as Samples with the target that the criterion expects."""
-    target = torch.from_numpy(y)
-    if n_outputs == 1 or y.ndim == 2:
-        target = target.to(torch.from_numpy(weight).dtype).view(-1, n_outputs)
-    unweighted = (weight == 1).all()
-    return Samples(X, target, None if unweighted else torch.from_numpy(weight))
+def to_samples(X, y, weight, head, device="cpu"):
+    """Wrap arrays as Samples with the target that the head's criterion expects."""
+    weight = None if (weight == 1).all() else torch.from_numpy(weight)
+    dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
+    return Samples(X, head.target(y, dtype), weight, device)

@@ -5,6 +5,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from sklearn_hessreg._training._sparse import linear
+
 ACTIVATIONS = {
     "identity": torch.positive,
     "logistic": torch.sigmoid,
@@ -13,25 +15,61 @@ ACTIVATIONS = {
 }
 
 
-class MLP(nn.Module):
-    """Fully connected layers of `layer_units` units, from the inputs to the logits."""
+class Linear(nn.Linear):
+    """torch's linear layer, whose weights somebody else draws."""
 
-    def __init__(self, layer_units, activation="relu", dropout=0.0, dtype=None):
+    def reset_parameters(self):
+        """Draw nothing, for torch's generator belongs to the whole process."""
+
+
+class Dropout(nn.Module):
+    """Zero random elements of its input in training, as torch's, by its own generator.
+
+    The generator is on the device of the input.
+    """
+
+    def __init__(self, p, generator):
+        super().__init__()
+        self.p = p
+        self.generator = generator
+
+    def forward(self, X):
+        """Zero elements with probability p and divide the others by 1 - p."""
+        if not self.training or self.p == 0:
+            return X
+        kept = torch.empty_like(X).bernoulli_(1 - self.p, generator=self.generator)
+        return X * kept.div_(1 - self.p)
+
+
+class MLP(nn.Module):
+    """Fully connected layers of `layer_units` units, from the inputs to the logits.
+
+    Its weights are not initialised, see `init_glorot_uniform`.
+    """
+
+    def __init__(
+        self, layer_units, activation="relu", dropout=0.0, dtype=None, device="cpu"
+    ):
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, dtype=dtype)
+            Linear(fan_in, fan_out, dtype=dtype, device="cpu")
             for fan_in, fan_out in pairwise(layer_units)
         )
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout, torch.Generator(device))
 
     def forward(self, X):
-        """Map (n_samples, n_features) to logits of shape (n_samples, n_outputs)."""
-        *hidden, output = self.layers
-        for layer in hidden:
-            X = self.activation(layer(X))
-            X = self.dropout(X) if self.dropout.p else X
-        return output(X)
+        """Map (n_samples, n_features) to logits of shape (n_samples, n_outputs).
+
+        X is a tensor or, on the CPU, SparseRows.
+        """
+        last = len(self.layers) - 1
+        for i, layer in enumerate(self.layers):
+            X = layer(X) if isinstance(X, torch.Tensor) else linear(X, layer)
+            if i < last:
+                X = self.activation(X)
+                X = self.dropout(X) if self.dropout.p else X
+        return X
 
 
 @torch.no_grad()

@@ -1,55 +1,54 @@
-"""The skorch net inside the estimator: weighted loss and in-memory batches."""
+"""MLPNet: the skorch net inside the estimators, built from a TrainingSpec."""
 
 import math
-from copy import copy, deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
-from torch.nn import functional as F
 
-from sklearn_hessreg._training._batches import Samples
-from sklearn_hessreg._training._state import rebuild_net, reduce_net
+from sklearn_hessreg._reinit import HessianReinit
+from sklearn_hessreg._training._adam import Adam
+from sklearn_hessreg._training._batches import Batches
+from sklearn_hessreg._training._convergence import Convergence
+from sklearn_hessreg._training._module import MLP
+from sklearn_hessreg._training._shortcuts import ShortcutNet
+from sklearn_hessreg._training._state import capture, restore, to_plain
+from sklearn_hessreg._validation import check_device
 
 PREDICTION_BATCH = 1024
-_BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-_SIGNS = torch.tensor([-1.0, 1.0])  # of a single logit, for the first and second class
 
 
-class MLPNet(NeuralNet):
-    """NeuralNet on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
+class MLPNet(ShortcutNet):
+    """A net on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
 
-    With `decay_in_optimizer` the first group of the optimizer's parameters holds the
-    weights, and its weight decay is the penalty. `stop_training_` ends the training
-    before the next epoch, when every callback has seen the last one.
+    `batch_order_` holds the order of the rows while it trains. `stop_training_` ends
+    the training before the next epoch, when every callback has seen the last one.
     """
 
-    def __init__(self, *args, alpha=0.0, decay_in_optimizer=False, **kwargs):
+    def __init__(self, *args, spec=None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.alpha = alpha
-        self.decay_in_optimizer = decay_in_optimizer
+        self.spec = spec
+
+    def initialize(self):
+        """Build all parts; nothing is trained yet."""
+        super().initialize()
+        self.begin_training(None)
+        # the first group of the optimizer's parameters holds the weights alone
+        self.decay_in_optimizer_ = isinstance(self.spec.solver, str)
+        return self
+
+    def begin_training(self, batch_order):
+        """Forget what belongs to one training alone."""
+        self.batch_order_ = batch_order
+        self.temporary_callbacks_ = []
+        self.n_epochs_begun_ = 0
+        self.stop_training_ = False
+        self.listeners_, self.flat_weights_ = {}, []
 
     @property
-    def out_activation(self):
-        """What turns logits into probabilities, in MLPClassifier's words."""
-        logistic = self.criterion is torch.nn.BCEWithLogitsLoss
-        return "logistic" if logistic else "softmax"
-
-    def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net and of its callbacks; of a batch, if they have one."""
-        if method_name not in _BATCH_HOOKS:
-            super().notify(method_name, **cb_kwargs)
-            return
-        getattr(self, method_name)(self, **cb_kwargs)
-        for callback in self.listeners_[method_name]:
-            getattr(callback, method_name)(self, **cb_kwargs)
-
-    def infer(self, x, **fit_params):
-        """Run the module on a batch; a tensor takes the short way."""
-        if isinstance(x, torch.Tensor):
-            return self.module_(x.to(self.device))
-        return super().infer(x, **fit_params)
+    def epoch(self):
+        """The number of the last epoch begun, those of earlier trainings counted."""
+        return self.history[-1]["epoch"] if self.history else 0
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Average the losses by weight."""
@@ -80,13 +79,14 @@ class MLPNet(NeuralNet):
         y_pred = self.infer(X)
         loss = self.get_loss(y_pred, batch[1], training=True)
         loss.backward()
-        decay = self.alpha / (len(X) if weight is None else weight.sum().item())
-        if self.decay_in_optimizer:
+        alpha = self.spec.alpha
+        decay = alpha / (len(X) if weight is None else weight.sum().item())
+        if self.decay_in_optimizer_:
             self.optimizer_.param_groups[0]["weight_decay"] = decay
-        if self.alpha:
+        if alpha:
             squares = 0.0
             for W, w in self._flat_weights():
-                if not self.decay_in_optimizer and W.grad is not None:
+                if not self.decay_in_optimizer_ and W.grad is not None:
                     W.grad.add_(w.view_as(W), alpha=decay)
                 squares += torch.dot(w, w).item()
             loss.detach_().add_(decay / 2 * squares)
@@ -103,44 +103,29 @@ class MLPNet(NeuralNet):
         weights = [layer.weight for layer in self.module_.layers]
         self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
 
-    def _zero_grad_optimizer(self, set_to_none=None):
-        """Drop the gradients; torch's zero_grad takes as long as a layer."""
-        for group in self.optimizer_.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-
-    def _set_training(self, training=True):
-        """Switch the module's mode where it is another one, not in every batch."""
-        if self.module_.training != training:
-            super()._set_training(training)
-
     def validation_step(self, batch, **fit_params):
-        """Record the weight of the samples and of the rightly classified ones."""
+        """Record the weight of the samples and of those predicted rightly."""
         step = super().validation_step(batch, **fit_params)
         target, weight = self._to_device(batch[1])
-        predicted = classify(step["y_pred"], self.out_activation).view_as(target)
-        right = (predicted == target).view(len(target), -1).all(1)
+        right = self.spec.head.right(step["y_pred"], target)
         if weight is None:
             weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
         self.history.record_batch("valid_weight", weight.sum().item())
         self.history.record_batch("valid_right", weight[right].sum().item())
         return step
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start with the right to train."""
-        self.stop_training_ = False
-
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
+        self.n_epochs_begun_ += 1
         self._flatten_weights()
-        # most callbacks have hooks of batches that do nothing
-        self.listeners_ = {
-            hook: [cb for _, cb in self.callbacks_ if _overrides(cb, hook)]
-            for hook in _BATCH_HOOKS
-        }
+        self.find_listeners()
+        before = self.epoch
+        if self.history:
+            self.history[-1]["batches"] = []  # many times the size of the rest
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        self.history.record("epoch", before + 1)  # old rows may have been dropped
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Record the accuracy on the validation samples before all callbacks."""
@@ -161,78 +146,118 @@ class MLPNet(NeuralNet):
                 f"Training produced NaN or infinite weights {self._advice()}"
             )
 
+    def check_outputs(self, samples):
+        """Refuse finite weights under which outputs for the training rows are not."""
+        largest = max(samples.X.max().item(), -samples.X.min().item())
+        # a bound on every output; only beyond it the rows themselves are looked at
+        for layer in self.module_.layers:
+            W, b = layer.weight.detach().abs().max(), layer.bias.detach().abs().max()
+            largest = largest * layer.in_features * W.item() + b.item()
+        if largest < torch.finfo(self.spec.torch_dtype).max:
+            return
+        with torch.inference_mode():
+            for X, _ in Batches(samples, PREDICTION_BATCH):
+                if not torch.isfinite(self.infer(X)).all():
+                    raise ValueError(
+                        f"Training produced weights whose outputs overflow "
+                        f"{self._advice()}"
+                    )
+
     def _advice(self):
         """Say where training broke off and what to do."""
         lr = self.optimizer_.param_groups[0]["lr"]
         return (
-            f"in epoch {len(self.history)}, so training was stopped and nothing of it "
+            f"in epoch {self.epoch}, so training was stopped and nothing of it "
             f"kept. Lower the learning rate (now {lr:g}), or scale the features, for "
             "instance with StandardScaler."
         )
 
-    def predict_by_batch(self, X, function):
-        """Apply a function to the logits of each batch of X, and join its arrays.
-
-        skorch's own way would cost a single row half as much again.
-        """
-        samples = Samples(X)
-        self._set_training(False)
-        with torch.inference_mode():
-            for start in range(0, len(samples), PREDICTION_BATCH):
-                rows = slice(start, start + PREDICTION_BATCH)
-                logits = self.module_(samples.inputs(rows).to(self.device))
-                part = function(logits.cpu())
-                if len(samples) <= PREDICTION_BATCH:
-                    return part
-                if start == 0:
-                    joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
-                joined[rows] = part
-        return joined
-
     def __getstate__(self):
-        return reduce_net(self)
+        # the user's callbacks are part of the state
+        spec = replace(self.spec, device=self.device, skorch_callbacks=())
+        return {"spec": spec, "state": to_plain(capture(self))}
 
-    def __setstate__(self, state):
-        rebuild_net(self, state)
+    def __setstate__(self, dumped):
+        spec = dumped["spec"]
+        build_net(replace(spec, device=_device_or_cpu(spec.device)), self)
+        restore(self, dumped["state"])
+        self.module_.eval()
 
-    def continue_from(self, net, keep_optimizer):
-        """Take over copies of another net's weights, history and callback states."""
-        self.module_.load_state_dict(net.module_.state_dict())
-        self.history_ = type(net.history_)(net.history_)
-        if keep_optimizer and type(self.optimizer_) is type(net.optimizer_):
-            self.optimizer_.load_state_dict(deepcopy(net.optimizer_.state_dict()))
-        for group in self.optimizer_.param_groups:
-            group.setdefault("initial_lr", group["lr"])  # torch's schedulers want it
-        old = dict(net.callbacks_)
-        for name, callback in self.callbacks_:
-            if type(old.get(name)) is type(callback):
-                state = vars(old[name]).items()
-                vars(callback).update({k: copy(v) for k, v in state if k.endswith("_")})
+    def copy(self):
+        """Copy the net as it is; training leaves the copy alone."""
+        net = build_net(replace(self.spec, skorch_callbacks=()))
+        restore(net, {**capture(self), "position": None})
+        net.module_.eval()
+        return net
 
 
-def _overrides(callback, hook):
-    """Tell whether a callback has a hook of its own, not that of Callback."""
-    own = getattr(callback, hook)
-    return getattr(own, "__func__", None) is not getattr(Callback, hook)
+def _device_or_cpu(device):
+    """Return the device, or "cpu" where there is no such device."""
+    try:
+        check_device(device)
+    except ValueError:
+        return "cpu"
+    return device
 
 
-def classify(logits, out_activation):
-    """Turn logits into class indices, or into an indicator matrix of several labels."""
-    if out_activation == "softmax":
-        return logits.argmax(1)
-    return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits > 0).long()
+def build_net(spec, net=None):
+    """Make and initialise the net of a spec, its weights not yet drawn.
+
+    An empty `net`, as unpickling makes it, is filled instead of a new one.
+    """
+    net = MLPNet.__new__(MLPNet) if net is None else net
+    net.__init__(
+        MLP,
+        spec=spec,
+        module__layer_units=list(spec.layer_units),
+        module__activation=spec.activation,
+        module__dropout=spec.dropout,
+        module__dtype=spec.torch_dtype,
+        module__device=spec.device,
+        criterion=spec.head.criterion,
+        lr=spec.learning_rate_init,
+        **_optimizer(spec),
+        iterator_train=Batches,
+        iterator_train__order=None,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=PREDICTION_BATCH,
+        train_split=None,
+        callbacks=_callbacks(spec),
+        **({} if spec.verbose else {"callbacks__print_log": None}),
+        verbose=spec.verbose,
+        device=spec.device,
+    )
+    return net.initialize()
 
 
-def probabilities(logits, out_activation):
-    """Turn logits into probabilities; one column is that of the second class."""
-    if out_activation == "softmax":
-        # along the columns of few classes torch's softmax takes 5 to 8 times as long
-        return logits.t().contiguous().softmax(0).t()
-    return (logits * _SIGNS if logits.shape[1] == 1 else logits).sigmoid()
+def _optimizer(spec):
+    """Translate the solver's hyperparameters to skorch's."""
+    if not isinstance(spec.solver, str):
+        return {"optimizer": spec.solver}
+    shared = {
+        "optimizer__fused": True,
+        "optimizer__param_groups": [("*.weight", {})],
+    }
+    if spec.solver == "sgd":
+        return {
+            "optimizer": torch.optim.SGD,
+            "optimizer__momentum": spec.momentum,
+            # torch refuses nesterov without momentum, where it means nothing
+            "optimizer__nesterov": spec.nesterovs_momentum and spec.momentum > 0,
+            **shared,
+        }
+    return {
+        "optimizer": Adam,
+        "optimizer__betas": (float(spec.beta_1), float(spec.beta_2)),
+        "optimizer__eps": spec.epsilon,
+        **shared,
+    }
 
 
-def log_probabilities(logits, out_activation):
-    """Turn logits into logarithms of probabilities, from the logits themselves."""
-    if out_activation == "softmax":
-        return logits.log_softmax(1)
-    return F.logsigmoid(logits * _SIGNS if logits.shape[1] == 1 else logits)
+def _callbacks(spec):
+    """List the method, the stopping rule, which only sets a flag, and the user's."""
+    return [
+        ("hessian_reinit", HessianReinit(**spec.method, random_state=spec.seed)),
+        ("convergence", Convergence(spec)),
+        *spec.skorch_callbacks,
+    ]

@@ -1,43 +1,105 @@
-"""A run of the net over epochs, from arrays to a trained net."""
+"""train: the only engine, from checked arrays to a trained net."""
 
-import warnings
-
+import torch
 from skorch.helper import predefined_split
 
-from sklearn_hessreg._training._batches import rows_of_batch, to_samples
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._torch_context import plain_torch
+from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_samples
+from sklearn_hessreg._training._cost import warn_if_expensive
+from sklearn_hessreg._training._module import init_glorot_uniform
+from sklearn_hessreg._training._net import build_net
+from sklearn_hessreg._training._state import continue_from, restore
 
 
-def run(net, train, valid, batch_size, epochs, told=()):
-    """Train a net on (X, y, weight) arrays and return the number of finished epochs.
+def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
+    """Train a net as a spec says, and return it.
 
-    `told` are callbacks that the net has while it trains, and not afterwards.
+    Parameters
+    ----------
+    spec : TrainingSpec
+        What to do.
+    train_data : tuple of (X, y, weight, sample_weight)
+        Checked arrays; the last one, without class weights, is for a validation part.
+    valid_data : tuple of (X, y, sample_weight), callable or None
+        Checked arrays, or a function of the training data and a RandomState that
+        returns what remains of them, and the part for validation.
+    random_state : RandomState
+        Draws weights, validation data and order of the rows, as MLPClassifier does.
+    state : dict, default=None
+        What `capture` took from another net: of one whose training has ended another
+        training begins, of one in the middle of it goes on to the same end.
+    callbacks : sequence of (str, skorch callback), default=()
+        Callbacks that the net has while it trains, and not afterwards.
     """
-    n_outputs = net.module_.layers[-1].out_features
-    train = to_samples(*train, n_outputs)
-    if batch_size != "auto" and batch_size > len(train):
-        warnings.warn(
-            f"batch_size={batch_size} is larger than the number of training samples, "
-            f"{len(train)}; it is clipped to that.",
-            stacklevel=5,
+    with plain_torch(spec.device), torch.enable_grad():
+        net = build_net(spec)
+        position = None if state is None else state["position"]
+        if position is not None:
+            random_state.set_state(position["before_split"])
+        elif state is None:
+            init_glorot_uniform(net.module_, spec.activation, random_state)
+        net.begin_training(BatchOrder(random_state))
+        if callable(valid_data):
+            train_data, valid_data = valid_data(*train_data, random_state)
+        _begin(net, state)
+        if state is None:
+            warn_if_expensive(spec, len(train_data[1]))
+        _run(net, train_data, valid_data, callbacks)
+    return net
+
+
+def _begin(net, state):
+    """Bring the net to where its training begins, or goes on."""
+    convergence = dict(net.callbacks_)["convergence"]
+    if state is not None and state["position"] is not None:
+        restore(net, state)
+        return
+    if state is not None:
+        continue_from(net, state)
+    convergence.begin_training(net)
+    # new dropout masks in each call
+    net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch)
+
+
+def _run(net, train_data, valid_data, callbacks):
+    """Train the net over the epochs that are left."""
+    spec, head = net.spec, net.spec.head
+    samples = to_samples(*train_data[:3], head, spec.device)
+    if spec.batch_size != "auto" and spec.batch_size > len(samples):
+        warn_at_caller(
+            f"batch_size={spec.batch_size} is larger than the number of training "
+            f"samples, {len(samples)}; it is clipped to that."
         )
-    net.set_params(batch_size=rows_of_batch(batch_size, len(train)), max_epochs=epochs)
-    before = len(net.history)
-    if valid is not None:
-        net.set_params(train_split=predefined_split(to_samples(*valid, n_outputs)))
-    net.callbacks_ += told
-    net.partial_fit(train)
-    del net.callbacks_[len(net.callbacks_) - len(told) :]
-    # a fitted net does not carry data and helpers around
-    net.set_params(train_split=None)
-    net.listeners_, net.flat_weights_ = {}, []
+    net.batch_size = rows_of_batch(spec.batch_size, len(samples))
+    net.max_epochs = spec.max_iter - net.n_epochs_begun_
+    net.iterator_train__order = net.batch_order_ if spec.shuffle else None
+    if valid_data is not None:
+        net.train_split = predefined_split(to_samples(*valid_data, head, spec.device))
+    net.temporary_callbacks_ = [callback for _, callback in callbacks]
+    net.callbacks_ += callbacks
+    net.partial_fit(samples)
+    _end(net, len(callbacks))
     net.check_weights()
-    finished = sum("train_loss" in row for row in list(net.history)[before:])
+    net.check_outputs(samples)
+
+
+def _end(net, n_callbacks):
+    """Let go of what belongs to the training alone; say if it was interrupted."""
+    del net.callbacks_[len(net.callbacks_) - n_callbacks :]
+    net.train_split, net.iterator_train__order = None, None
+    finished = dict(net.callbacks_)["convergence"].n_iter_
+    begun = net.n_epochs_begun_
+    stopped = net.stop_training_
+    net.begin_training(None)
+    net.stop_training_ = stopped
+    net.module_.eval()
+    if net.history:
+        net.history[-1]["batches"] = []
     if finished == 0:
         raise KeyboardInterrupt
-    if finished < len(net.history) - before:
-        warnings.warn(
-            f"Training interrupted by user in epoch {len(net.history)}, whose finished "
-            "batches are kept.",
-            stacklevel=5,
+    if finished < begun:
+        warn_at_caller(
+            f"Training interrupted by user in epoch {net.epoch}, whose finished "
+            "batches are kept."
         )
-    return finished

@@ -1,7 +1,8 @@
-"""What a dump holds of a trained net: plain values and arrays, and back from there.
+"""All that decides how a training goes on: captured from a net, restored into another.
 
-Nothing of torch or skorch is in it, so it needs no device, opens with other versions of
-them, and skops asks for no trust but in the types of this package.
+A state holds what a training has come to (weights, optimizer, history, what the
+callbacks have learnt) and, while it goes on, its position: the order of the rows and
+the generators.
 """
 
 import json
@@ -12,66 +13,166 @@ import torch
 from skorch.callbacks import LRScheduler
 from skorch.history import History
 
-from sklearn_hessreg._validation import check_device
-
-# of torch, by name: those that the net is built with
-_TORCH = {
-    "torch.float32": torch.float32,
-    "torch.float64": torch.float64,
-    "torch.nn.BCEWithLogitsLoss": torch.nn.BCEWithLogitsLoss,
-    "torch.nn.CrossEntropyLoss": torch.nn.CrossEntropyLoss,
-    "torch.optim.SGD": torch.optim.SGD,
-}
-_REBUILT = ("callbacks", "dataset", "_params_to_validate")
+KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
 
 
-def reduce_net(net):
-    """Collect what rebuild_net needs to go on as if nothing had happened."""
-    params = net.get_params(deep=False)
-    own = {name for name, _ in net._default_callbacks}
+def capture(net):
+    """Collect the state of a net, by reference: it changes while the net trains."""
+    own = _own_callbacks(net)
+    optimizer = type(net.optimizer_)
     return {
-        "params": {k: _name(v) for k, v in params.items() if k not in _REBUILT},
-        "module": to_arrays(net.module_.state_dict()),
-        "optimizer": to_arrays(net.optimizer_.state_dict()),
-        "history": _pack(list(net.history)),
+        "weights": dict(net.module_.state_dict()),
+        "optimizer": net.optimizer_.state_dict(),
+        "optimizer_type": f"{optimizer.__module__}.{optimizer.__qualname__}",
+        "history": list(net.history),
         "callbacks": [
-            (name, _memory(callback) if name in own else _portable(callback))
+            (name, _memory(callback) if name in own else callback)
             for name, callback in net.callbacks_
+            if callback not in net.temporary_callbacks_
         ],
+        "position": _position(net),
     }
 
 
-def rebuild_net(net, state):
-    """Make an empty net what another one was, on its device or else on the CPU."""
-    params = {name: _look_up(value) for name, value in state["params"].items()}
-    params["device"] = _present(params["device"])
-    with torch.random.fork_rng([]):  # of the first weights, which are overwritten
-        # skorch's own callbacks are made anew, all others come initialised
-        net.__init__(**params, callbacks=[])
-        net.initialize()
-    net.module_.load_state_dict(to_tensors(state["module"]))
-    net.optimizer_.load_state_dict(to_tensors(state["optimizer"]))
+def restore(net, state):
+    """Bring a new net of the same spec to a captured state, which is copied."""
+    _write_weights(net.module_, state["weights"])
+    net.optimizer_.load_state_dict(_copies(state["optimizer"]))
     net.history_ = History(_unpack(state["history"]))
-    own = dict(net.callbacks_)
+    own = _own_callbacks(net)
     for name, stored in state["callbacks"]:
         if name in own:
-            vars(own[name]).update(stored)
-    net.callbacks = [pair for pair in state["callbacks"] if pair[0] not in own]
-    net.callbacks_ = [(name, own.get(name, cb)) for name, cb in state["callbacks"]]
+            _remember(own[name], stored)
+    pairs = [(name, own.get(name, stored)) for name, stored in state["callbacks"]]
+    net.callbacks = [(name, callback) for name, callback in pairs if name not in own]
+    net.callbacks_ = pairs
+    if state["position"] is not None:
+        _return_to(net, state["position"])
 
 
-def to_arrays(value):
-    """Turn the tensors in dicts, lists and tuples into arrays."""
+def continue_from(net, state):
+    """Begin another training, perhaps of another spec, where one has ended.
+
+    The optimizer goes on too if the spec says so and it is of the same type.
+    """
+    _write_weights(net.module_, state["weights"])
+    net.history_ = History(state["history"])
+    optimizer = _copies(state["optimizer"])
+    if net.spec.keep_optimizer:
+        _forget_old_rows(net)
+        kind = type(net.optimizer_)
+        if state["optimizer_type"] == f"{kind.__module__}.{kind.__qualname__}":
+            net.optimizer_.load_state_dict(optimizer)
+    groups = zip(net.optimizer_.param_groups, optimizer["param_groups"], strict=False)
+    for group, old in groups:
+        # torch's schedulers go on from values that the first of them put there
+        group.update({name: old[name] for name in old.keys() - group.keys()})
+        group.setdefault("initial_lr", group["lr"])
+    own, stored = _own_callbacks(net), dict(state["callbacks"])
+    for name, callback in net.callbacks_:
+        if name in own and name in stored:
+            _remember(callback, stored[name])
+        elif type(stored.get(name)) is type(callback):
+            _remember(callback, _memory(stored[name]))
+
+
+def _forget_old_rows(net):
+    """Keep the last rows of the history, whose every access takes time for all rows.
+
+    Where the user has callbacks, which may count the rows, the others are emptied.
+    """
+    old = max(0, len(net.history_) - KEPT_ROWS)
+    net.history_[:old] = [{}] * old if net.spec.skorch_callbacks else []
+
+
+def to_plain(state):
+    """Make plain values and arrays of a state.
+
+    So a dump needs no device, opens with other versions of torch and skorch, and skops
+    asks for no trust but in the types of this package.
+    """
+    callbacks = [(name, _portable(stored)) for name, stored in state["callbacks"]]
+    packed = {"history": _pack(state["history"]), "callbacks": callbacks}
+    return {name: _to_arrays(value) for name, value in {**state, **packed}.items()}
+
+
+def _own_callbacks(net):
+    """Map the names of the callbacks that a spec brings with it to these callbacks."""
+    names = {"hessian_reinit", "convergence"}
+    names.update(name for name, _ in net._default_callbacks)
+    return {name: callback for name, callback in net.callbacks_ if name in names}
+
+
+def _memory(callback):
+    """Take from a callback what it has learnt."""
+    state = callback.__getstate__() or {}  # None of an object without attributes
+    return {name: value for name, value in state.items() if name.endswith("_")}
+
+
+def _remember(callback, memory):
+    """Give a callback copies of what another one has learnt."""
+    memory = {name: copy(value) for name, value in memory.items()}
+    if hasattr(callback, "__setstate__"):  # it has a portable form of its own
+        callback.__setstate__({**vars(callback), **memory})
+        return
+    for name, value in memory.items():
+        memory[name] = _copies(value) if isinstance(value, dict) else value
+    vars(callback).update(memory)
+
+
+def _position(net):
+    """Tell where a training is that goes on; None if there is none."""
+    order = net.batch_order_
+    if order is None:
+        return None
+    return {
+        "before_split": order.before_split,
+        "random_state": order.random_state.get_state(legacy=False),
+        "rows": order.rows,
+        "dropout": net.module_.dropout.generator.get_state(),
+        "n_epochs_begun": net.n_epochs_begun_,
+        "stop_training": net.stop_training_,
+    }
+
+
+def _return_to(net, position):
+    """Bring the generators and the order of the rows to where a training was."""
+    net.batch_order_.random_state.set_state(position["random_state"])
+    rows = position["rows"]
+    net.batch_order_.rows = None if rows is None else rows.copy()
+    net.module_.dropout.generator.set_state(_copies(position["dropout"]))
+    net.n_epochs_begun_ = position["n_epochs_begun"]
+    net.stop_training_ = position["stop_training"]
+
+
+@torch.no_grad()
+def _write_weights(module, weights):
+    """Overwrite the weights of a module."""
+    for name, parameter in module.state_dict().items():
+        value = weights[name]
+        if parameter.device.type == "cpu":
+            # by numpy, because torch copies large tensors in several threads, after
+            # which a process that has only loaded a model cannot fork
+            value = value.cpu() if isinstance(value, torch.Tensor) else value
+            np.copyto(parameter.numpy(), np.asarray(value))
+        else:
+            parameter.copy_(torch.as_tensor(value))
+
+
+def _copies(value):
+    """Turn arrays and tensors in containers into tensors of their own memory."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return _map(_copies, value)
+
+
+def _to_arrays(value):
+    """Turn the tensors in containers into arrays."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().numpy()
-    return _map(to_arrays, value)
-
-
-def to_tensors(value):
-    """Turn the arrays in dicts, lists and tuples into tensors of their own memory."""
-    if isinstance(value, np.ndarray):
-        return torch.tensor(value)
-    return _map(to_tensors, value)
+    return _map(_to_arrays, value)
 
 
 def _map(function, value):
@@ -83,14 +184,13 @@ def _map(function, value):
     return value
 
 
-def _name(value):
-    """Name what is of torch."""
-    return next((name for name, known in _TORCH.items() if known is value), value)
-
-
-def _look_up(value):
-    """Find by its name what is of torch."""
-    return _TORCH.get(value, value) if isinstance(value, str) else value
+def _portable(callback):
+    """Leave out a scheduler of torch, which is made anew when training begins."""
+    if not isinstance(callback, LRScheduler):
+        return callback
+    callback = copy(callback)
+    callback.lr_scheduler_ = None
+    return callback
 
 
 def _pack(rows):
@@ -108,26 +208,3 @@ def _pack(rows):
 def _unpack(rows):
     """Undo _pack."""
     return json.loads(rows) if isinstance(rows, str) else rows
-
-
-def _memory(callback):
-    """Take from a callback what it has learnt."""
-    return {name: v for name, v in vars(callback).items() if name.endswith("_")}
-
-
-def _portable(callback):
-    """Leave out a scheduler of torch, which is made anew when training begins."""
-    if not isinstance(callback, LRScheduler):
-        return callback
-    callback = copy(callback)
-    callback.lr_scheduler_ = None
-    return callback
-
-
-def _present(device):
-    """Return the device, or "cpu" where there is no such device."""
-    try:
-        check_device(device)
-    except ValueError:
-        return "cpu"
-    return device

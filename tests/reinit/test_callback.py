@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import threading
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from sklearn import config_context
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
+from skorch.history import History
 from torch import nn
 
 from sklearn_hessreg import HessianReinit, hessian_scores
+from sklearn_hessreg._reinit._samples import draw_samples
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype("float32")
@@ -67,6 +70,18 @@ def fit(reinit, module=Net, epochs=3, **options):
         **options,
     )
     return net.fit(X, Y)
+
+
+def plain_net(reinit, *callbacks, module=Net, **options):
+    """Make a net with the callback and others behind it."""
+    torch.manual_seed(0)
+    options = {"criterion": nn.CrossEntropyLoss, "train_split": None, **options}
+    callbacks = [("reinit", reinit), *callbacks]
+    return NeuralNetClassifier(module, verbose=0, callbacks=callbacks, **options)
+
+
+def weights(net):
+    return torch.cat([p.detach().flatten() for p in net.module_.parameters()])
 
 
 def pairs(net):
@@ -156,7 +171,7 @@ def test_by_default_a_hundred_batches_follow_each_event():
     assert [record["epoch"] for record in history(net)] == [35, 69]
 
 
-def test_history_tells_layer_count_overlap_shares_score_range_and_seconds():
+def test_history_has_layer_count_overlap_shares_score_range_and_seconds():
     first, second, *_ = history(fit(every_epoch(n=2), epochs=4))[::2]
     assert first.keys() == {
         "epoch",
@@ -179,7 +194,7 @@ def test_history_tells_layer_count_overlap_shares_score_range_and_seconds():
     ("granularity", "module", "fan_in"),
     [("weight", Net, [5, 8]), ("unit", Net, [1, 1]), ("weight", "conv", [3, 6])],
 )
-def test_history_tells_the_share_redrawn_of_each_unit(granularity, module, fan_in):
+def test_history_has_the_share_redrawn_of_each_unit(granularity, module, fan_in):
     module = conv_module if module == "conv" else module
     options = {"k": 30, "n": 2, "granularity": granularity, "initializer": "zeros"}
     net = fit(every_epoch(**options), module=module, epochs=2)
@@ -208,12 +223,7 @@ def test_random_selection_differs_from_event_to_event():
 
 
 def test_same_seed_gives_the_same_model_and_another_seed_another():
-    models = [
-        torch.cat(
-            [p.flatten() for p in fit(every_epoch(random_state=s)).module_.parameters()]
-        )
-        for s in (0, 0, 1)
-    ]
+    models = [weights(fit(every_epoch(random_state=s))) for s in (0, 0, 1)]
     assert torch.equal(models[0], models[1])
     assert not torch.equal(models[0], models[2])
 
@@ -406,6 +416,51 @@ class Standardise(nn.Module):
         return (x - x.mean(0)) / x.std(0)
 
 
+class Words(nn.Module):
+    """The mean of embedded words, and a layer without bias."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4, **options)
+        self.out = nn.Linear(4, 2, bias=False)
+
+    def forward(self, x):
+        return self.out(self.embedding(x).mean(1))
+
+
+WORDS = RNG.integers(0, 9, (60, 5))
+
+
+def test_units_of_layers_without_bias_are_redrawn():
+    net = plain_net(every_epoch(n=2, granularity="unit"), module=Words).fit(WORDS, Y)
+    assert {record["layer"] for record in history(net)} == {"embedding", "out"}
+
+
+@pytest.mark.parametrize("granularity", ["weight", "unit"])
+@pytest.mark.parametrize("criterion", ["hessian", "magnitude", "random"])
+def test_the_padding_of_an_embedding_keeps_its_values(criterion, granularity):
+    net = plain_net(
+        every_epoch(k=100, n=2, criterion=criterion, granularity=granularity),
+        module=Words,
+        module__padding_idx=3,
+    )
+    net.fit(WORDS, Y)
+    assert history(net)[0]["count"] == (8 if granularity == "unit" else 32)
+    assert (net.module_.embedding.weight[3] == 0).all()
+    assert (net.module_.embedding.weight[:3] != 0).all()
+
+
+def test_a_frozen_bias_stays_as_it_is():
+    class Frozen(Net):
+        def __init__(self):
+            super().__init__()
+            self.out.bias.data.fill_(3)
+            self.out.bias.requires_grad_(False)
+
+    net = fit(every_epoch(k=100, granularity="unit"), module=Frozen)
+    assert (net.module_.out.bias == 3).all()
+
+
 def test_interacting_samples_are_refused_per_sample_before_training():
     module = lambda: nn.Sequential(nn.Linear(5, 2), Standardise())  # noqa: E731
     reinit = every_epoch(curvature="per_sample")
@@ -441,3 +496,217 @@ def test_infinite_scores_stop_the_training_before_any_redraw():
         net.partial_fit(1000 * X, Y)
     for name, weight in net.module_.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+def test_events_go_on_where_more_epochs_are_asked_for_than_max_epochs():
+    net = plain_net(HessianReinit(), max_epochs=10, batch_size=20)
+    net.fit(X, Y, epochs=105)  # of 3 batches each
+    assert [record["epoch"] for record in history(net)] == [35, 69, 103]
+
+
+class Cut(Callback):
+    """Drop all rows of the history but the last, as one who returns to an epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history_ = History(net.history[-1:])
+
+
+@pytest.mark.parametrize("reinit_every", [2, "auto"])
+def test_events_do_not_depend_on_the_rows_of_the_history(reinit_every):
+    options = {"max_epochs": 70, "batch_size": 20}
+    whole, cut = (
+        plain_net(HessianReinit(reinit_every=reinit_every), *watch, **options).fit(X, Y)
+        for watch in ([], [Cut()])
+    )
+    assert len(cut.history) == 1
+    epochs = [record["epoch"] for record in history(whole)]
+    assert epochs
+    assert [record["epoch"] for record in history(cut)] == epochs
+
+
+class Stop(Callback):
+    """End the training after each epoch, as skorch's EarlyStopping does."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_an_epoch_that_a_callback_ends_the_training_with_is_counted():
+    net = plain_net(HessianReinit(), batch_size=2)  # 30 batches
+    net.callbacks.insert(0, ("stop", Stop()))
+    for _ in range(6):
+        net.partial_fit(X, Y)
+    assert [record["epoch"] for record in history(net)] == [5]
+
+
+def test_schedule_survives_pickle():
+    net = plain_net(HessianReinit(), max_epochs=30, batch_size=20).fit(X, Y)
+    again = pickle.loads(pickle.dumps(net)).partial_fit(X, Y)
+    assert [record["epoch"] for record in history(again)] == [35]
+
+
+class Generators(Callback):
+    """Record torch's global generator at the start of each epoch."""
+
+    def initialize(self):
+        self.states_ = []
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.states_.append(torch.get_rng_state())
+
+
+@pytest.mark.parametrize("criterion", ["hessian", "magnitude", "random"])
+def test_an_event_draws_nothing_from_the_global_generator(criterion):
+    net = plain_net(
+        every_epoch(criterion=criterion, hessian_samples=10), ("after", Generators())
+    )
+    net.callbacks.insert(0, ("before", Generators()))
+    parts = dict(net.fit(X, Y).callbacks_)
+    assert len(history(net)) == 9
+    for before, after in zip(
+        parts["before"].states_, parts["after"].states_, strict=True
+    ):
+        assert torch.equal(before, after)
+
+
+def test_what_other_threads_draw_during_an_event_does_not_repeat():
+    drawn = []
+
+    def draw():
+        drawn.append(torch.rand(()).item())
+
+    def draw_in_a_thread(module, names, **options):
+        thread = threading.Thread(target=draw)
+        thread.start()
+        thread.join()
+        return {"out": torch.ones(2, 8)}
+
+    class Draw(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            draw()
+
+    net = plain_net(every_epoch(criterion=draw_in_a_thread), Draw(), max_epochs=4)
+    net.fit(X, Y)
+    assert len(drawn) == 8
+    assert len(set(drawn)) == 8
+
+
+def test_an_earlier_history_stays_as_it_was():
+    net = plain_net(every_epoch(), max_epochs=2).fit(X, Y)
+    kept, copied = history(net), copy.copy(dict(net.callbacks_)["reinit"])
+    net.partial_fit(X, Y)
+    assert len(kept) == len(copied.reinit_history_) == 1
+    assert len(history(net)) == 3
+
+
+def test_records_are_appended_to_one_list():
+    net = plain_net(every_epoch(), max_epochs=2).fit(X, Y)
+    records = dict(net.callbacks_)["reinit"].records_
+    net.partial_fit(X, Y)
+    assert dict(net.callbacks_)["reinit"].records_ is records
+    assert len(records) == 3
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.Adafactor])
+def test_an_optimizer_that_cannot_forget_weights_is_refused_before_training(optimizer):
+    net = plain_net(every_epoch(optimizer_state="reset"), optimizer=optimizer)
+    with pytest.raises(ValueError, match=optimizer.__name__):
+        net.fit(X, Y)
+    assert not net.history
+    net.set_params(callbacks__reinit__optimizer_state="keep", max_epochs=2)
+    assert len(history(net.fit(X, Y))) == 1
+
+
+def test_lazy_layers_get_their_shapes_before_training():
+    module = lambda: nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.LazyLinear(2))  # noqa: E731
+    net = plain_net(every_epoch(n=2, k=20), module=module, max_epochs=2).fit(X, Y)
+    assert [(r["layer"], r["count"]) for r in history(net)] == [("0", 8), ("2", 4)]
+    assert net.module_[2].weight.grad is not None
+
+
+def test_lazy_layers_that_are_too_few_are_refused_before_training():
+    net = plain_net(every_epoch(n=2), module=lambda: nn.Sequential(nn.LazyLinear(2)))
+    with pytest.raises(ValueError, match=r"n=2.*1 weight layers"):
+        net.fit(X, Y)
+    assert "train_loss" not in net.history[-1]
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """The training data without indices and length."""
+
+    def __iter__(self):
+        yield from zip(X, Y, strict=True)
+
+
+def test_all_samples_of_a_stream_score_as_those_of_a_table():
+    table, stream = (
+        plain_net(every_epoch(n=2, random_state=0, hessian_samples=None)).fit(*data)
+        for data in ((X, Y), (Stream(), None))
+    )
+    assert torch.equal(weights(table), weights(stream))
+
+
+def test_a_stream_gives_other_samples_at_each_event():
+    seen = []
+
+    def watch(module, names, *, inputs, **options):
+        seen.append(inputs)
+        return {"out": torch.ones(2, 8)}
+
+    plain_net(every_epoch(criterion=watch, hessian_samples=10)).fit(Stream(), None)
+    trial, first, second, *_ = seen
+    assert torch.equal(trial, torch.from_numpy(X[:2]))
+    assert first.shape == second.shape == (10, 5)
+    assert not torch.equal(first, second)
+    assert all((torch.from_numpy(X) == x).all(1).any() for x in first)
+
+
+def test_samples_of_a_stream_are_equally_likely():
+    generator = torch.Generator().manual_seed(0)
+    draws = [draw_samples(Numbers(6), 2, generator) for _ in range(3000)]
+    counts = np.bincount(np.ravel(draws), minlength=6)
+    # binomial of 3000 draws with probability 1/3; 4.4 standard deviations
+    bound = 4.4 * math.sqrt(3000 * 1 / 3 * 2 / 3)
+    assert (abs(counts - 1000) < bound).all()
+    assert all(len(set(draw)) == 2 for draw in draws)
+
+
+class Numbers(torch.utils.data.IterableDataset):
+    """The numbers from 0 to n - 1."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        return iter(range(self.n))
+
+
+def test_a_stream_that_can_be_passed_once_is_refused_before_a_sample_is_lost():
+    class Once(torch.utils.data.IterableDataset):
+        rows = zip(X, Y, strict=True)
+
+        def __iter__(self):
+            return self.rows
+
+    with pytest.raises(ValueError, match=r"Once gives the same iterator.*'magnitude'"):
+        plain_net(every_epoch()).fit(Once(), None)
+    assert len(list(Once.rows)) == 60
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch
+def test_a_compiled_net_is_scored_as_the_module_that_it_compiles():
+    plain, compiled = (
+        plain_net(every_epoch(n=2, random_state=0), **options).fit(X, Y)
+        for options in ({}, {"compile": True, "compile__backend": "eager"})
+    )
+    assert torch.equal(weights(plain), weights(compiled))
+    assert history(compiled)[0]["layer"] == "hidden"
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch
+def test_a_net_whose_compiled_loss_has_no_second_derivative_is_scored():
+    net = plain_net(
+        every_epoch(), compile=True, compile__backend="aot_eager", max_epochs=2
+    ).fit(X, Y)
+    assert len(history(net)) == 1

@@ -5,15 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from skorch import NeuralNet
 from torch import nn
 
+from sklearn_hessreg._reinit._criterion import random_scores
+from sklearn_hessreg._reinit._layers import trained_rows
+from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._redraw import (
     INITIALIZERS,
     draw_like,
-    reset_state,
     select_top_k,
     write_masked,
 )
+from sklearn_hessreg._reinit._samples import draw_samples, to_batch
 
 
 def generator(seed=0):
@@ -126,6 +130,70 @@ def test_reset_zeroes_the_moments_of_exactly_the_marked_weights(optimizer, memor
             assert torch.equal(memory, before[name])
 
 
+def test_reset_sets_a_step_size_back_to_the_learning_rate():
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    optimizer = torch.optim.Rprop([parameter], lr=0.25)
+    for _ in range(2):
+        optimizer.zero_grad()
+        parameter.square().sum().backward()
+        optimizer.step()
+    mask = torch.zeros(3, 4, dtype=torch.bool)
+    mask[1, 2] = True
+    reset_state(optimizer, parameter, mask)
+    state = optimizer.state[parameter]
+    assert (state["prev"][1, 2], state["step_size"][1, 2]) == (0, 0.25)
+    assert (state["step_size"][~mask] != 0.25).all()
+
+
+def train(optimizer, parameter):
+    def closure():
+        optimizer.zero_grad()
+        loss = parameter.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.Adafactor])
+def test_state_that_belongs_to_no_single_weight_is_refused(optimizer, trained):
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    made = optimizer([parameter])
+    if trained:
+        train(made, parameter)
+    with pytest.raises(ValueError, match=rf"{optimizer.__name__}: its.*'keep'"):
+        check_resettable(made, parameter)
+
+
+def test_state_of_an_optimizer_that_cannot_be_made_anew_is_refused_once_there():
+    class Own(torch.optim.Adafactor):
+        def __init__(self, parameters, secret):
+            super().__init__(parameters)
+
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    optimizer = Own([parameter], "secret")
+    check_resettable(optimizer, parameter)
+    train(optimizer, parameter)
+    with pytest.raises(ValueError, match="Own: its col_var, row_var"):
+        check_resettable(optimizer, parameter)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        *("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adadelta", "Adagrad"),
+        *("ASGD", "RMSprop", "Rprop", "Muon"),
+    ],
+)
+def test_state_of_single_weights_is_accepted(optimizer):
+    parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
+    optimizer = getattr(torch.optim, optimizer)([parameter])
+    check_resettable(optimizer, parameter)
+    train(optimizer, parameter)
+    check_resettable(optimizer, parameter)
+
+
 def test_reset_of_an_optimizer_without_state_does_nothing():
     parameter = nn.Parameter(torch.ones(2, 2))
     reset_state(torch.optim.Adam([parameter]), parameter, torch.ones(2, 2).bool())
@@ -143,3 +211,44 @@ def test_reset_of_an_optimizer_without_state_does_nothing():
 def test_bad_draw_is_refused(initializer, message):
     with pytest.raises(ValueError, match=message):
         draw_like(torch.ones(2, 3), initializer, generator())
+
+
+def embedding(**options):
+    return {"a": nn.Embedding(5, 2, **options)}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_the_row_of_the_padding_is_neither_counted_nor_selected(scope):
+    layers = embedding(padding_idx=-2)
+    scores = {"a": torch.arange(10.0).view(5, 2), "b": torch.full((2,), -1.0)}
+    mask = select_top_k(scores, 50, scope, trained_rows(layers))["a"]
+    rows = [[False, False], [False, False], [True, True], [False, False], [True, True]]
+    if scope == "global":  # half of 10, not of 12
+        rows[1][1] = True
+    assert mask.tolist() == rows
+
+
+def test_without_a_padding_all_rows_of_an_embedding_are_trained():
+    assert trained_rows(embedding()) == {}
+    assert trained_rows({"a": nn.Linear(2, 3)}) == {}
+
+
+def test_draws_do_not_follow_a_default_device():
+    net = NeuralNet(nn.Identity, nn.MSELoss)
+    with torch.device("meta"):
+        drawn = draw_like(torch.ones(2, 3, device="cpu"), "normal", generator(1))
+        trained_rows(embedding(padding_idx=0))
+        random_scores({"a": nn.Linear(2, 3)}, generator())
+        select_top_k({"a": torch.ones(3, device="cpu")}, 50, "layer")
+        samples = draw_samples([(0.5, 1)] * 9, 4, generator())
+        inputs, _ = to_batch(net, samples)
+    assert torch.equal(drawn, draw_like(torch.ones(2, 3), "normal", generator(1)))
+    assert inputs.tolist() == [0.5] * 4
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS)
+def test_draws_do_not_follow_autocast(initializer):
+    weight = torch.ones(4, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        drawn = draw_like(weight, initializer, generator(1))
+    assert torch.equal(drawn, draw_like(weight, initializer, generator(1)))

@@ -1,0 +1,432 @@
+"""What the estimators share: parameters, data to trained net, fitted attributes."""
+
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields
+from functools import partial
+from importlib.metadata import version
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn import get_config
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch import NeuralNet
+from skorch.history import History
+from skorch.utils import to_tensor
+
+from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
+from sklearn_hessreg._hessian import hessian_scores
+from sklearn_hessreg._prediction import predict
+from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
+from sklearn_hessreg._training import (
+    ACTIVATIONS,
+    TrainingSpec,
+    capture,
+    fit_task,
+    init_context,
+    to_samples,
+    train,
+)
+from sklearn_hessreg._validation import (
+    check_continuation,
+    check_device,
+    resolve_parameters,
+    split_validation,
+    warn_if_fraction,
+)
+
+__version__ = version("sklearn_hessreg")
+_SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
+# what of an MLP cannot change while its training is continued
+_BUILT_FROM = ("hidden_layer_sizes", "activation")
+
+
+# What fitted MLPs of scikit-learn have, under the same names.
+_SKLEARN_ATTRIBUTES = (
+    *("classes_", "n_features_in_", "feature_names_in_", "coefs_", "intercepts_"),
+    *("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_"),
+    *("loss_", "loss_curve_", "best_loss_"),
+    *("validation_scores_", "best_validation_score_"),
+)
+
+
+class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
+    """An MLP trained by the engine; a subclass says what its targets mean."""
+
+    # set by fit, for type checkers
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    net_: NeuralNet
+
+    _parameter_constraints: dict = {
+        **PARAMETER_CONSTRAINTS,
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"adam", "sgd"}), callable],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "device": [str, torch.device],
+        "skorch_callbacks": [list, tuple, None],
+        "verbose": ["verbose"],
+    }
+
+    @property
+    def coefs_(self) -> list[NDArray[Any]]:
+        """Weights of each layer, as arrays of shape (in, out)."""
+        layers = self._fitted("coefs_").module_.layers
+        return [layer.weight.detach().cpu().numpy().T.copy() for layer in layers]
+
+    @property
+    def intercepts_(self) -> list[NDArray[Any]]:
+        """Biases of each layer, as arrays of shape (out,)."""
+        layers = self._fitted("intercepts_").module_.layers
+        return [layer.bias.detach().cpu().numpy().copy() for layer in layers]
+
+    @property
+    def history_(self) -> History:
+        """The history of the skorch net: one row per epoch."""
+        return self._fitted("history_").history
+
+    @property
+    def reinit_history_(self) -> list[dict[str, Any]]:
+        """One record per event and layer, see HessianReinit."""
+        return self._callback("reinit_history_", "hessian_reinit").reinit_history_
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs run by the last call of ``fit`` or ``partial_fit``."""
+        return self._progress("n_iter_").n_iter_
+
+    @property
+    def t_(self) -> int:
+        """Training samples seen by the optimizer."""
+        return self._progress("t_").t_
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Penalised training loss after each epoch, averaged over its batches."""
+        return list(self._progress("loss_curve_").loss_curve_)
+
+    @property
+    def loss_(self) -> float:
+        """The last of these losses."""
+        return self._progress("loss_").loss_curve_[-1]
+
+    @property
+    def best_loss_(self) -> float | None:
+        """The lowest of these losses; None with early stopping."""
+        early_stopping = self._fitted("best_loss_").spec.early_stopping
+        return None if early_stopping else self._progress("best_loss_").best_loss_
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        """Score on the validation data after each epoch, if there were any."""
+        return list(self._progress("validation_scores_").validation_scores_) or None
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The highest of these scores."""
+        progress = self._progress("best_validation_score_")
+        return progress.best_validation_score_ if progress.validation_scores_ else None
+
+    @property
+    def n_layers_(self) -> int:
+        """Number of layers, the inputs included."""
+        return len(self._fitted("n_layers_").spec.layer_units)
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of outputs of the network."""
+        return self._fitted("n_outputs_").spec.layer_units[-1]
+
+    @property
+    def out_activation_(self) -> str:
+        """What turns the network's outputs into predictions."""
+        return self._fitted("out_activation_").spec.head.out_activation
+
+    def hessian_scores(self, X, y, sample_weight=None, *, layers=None):
+        """Score the weights by the exact Hessian of the loss on given data.
+
+        The loss is that of training, sample weights included, the penalty not; it is
+        reduced to scores as ``aggregation`` and ``curvature`` said in the last call of
+        ``fit`` or ``partial_fit``. See :func:`hessian_scores`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets, as in ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples.
+        layers : list of str, default=None
+            Names of the layers, ``"layers.0"`` being that of ``coefs_[0]``; None takes
+            all.
+
+        Returns
+        -------
+        scores : dict of str to ndarray of shape (out, in)
+            For each name the scores in the layout of torch's weight, the transpose of
+            ``coefs_``.
+
+        Raises
+        ------
+        ValueError
+            If a layer has another name, or the data cannot be used.
+        """
+        check_is_fitted(self)
+        X, y = self._check_data(X, y, continuing=True)
+        X, y, weight, _ = self._check_rows(X, self._encode(y), sample_weight)
+        net = self.net_
+        inputs, targets = to_samples(X, y, weight, net.spec.head)[:]
+        names = [f"layers.{i}" for i in range(self.n_layers_ - 1)]
+        scores = hessian_scores(
+            net.module_,
+            partial(net.get_loss, X=None),
+            to_tensor(inputs, device=net.device),
+            targets,
+            layers=names if layers is None else layers,
+            aggregation=net.spec.method["aggregation"],
+            curvature=net.spec.method["curvature"],
+            working_memory=get_config()["working_memory"],
+        )
+        return {name: S.cpu().numpy() for name, S in scores.items()}
+
+    def _fit(self, X, y, sample_weight, validation, learn_targets, incremental=False):
+        """Check everything, train a net and keep it; on errors change nothing.
+
+        `learn_targets(y, continuing)` sets what is learnt from the targets alone.
+        """
+        name, epochs = ("partial_fit", 1) if incremental else ("fit", self.max_iter)
+        # before the attributes are noted: after an error they are torn down from it
+        context = init_context(self, name, epochs)
+        task = fit_task(self, context, X, y, sample_weight, self._attributes_with)
+        with _unchanged_on_error(self), task as callbacks:
+            continuing = hasattr(self, "net_") and (incremental or self.warm_start)
+            params = self._resolve(continuing)
+            X, y = self._check_data(X, y, continuing)
+            learn_targets(y, continuing)
+            data = self._check_rows(
+                X, self._encode(y), sample_weight, all_at_once=not incremental
+            )
+            valid = self._validation_data(validation, params, data)
+            spec, random_state = self._specify(params, data, incremental)
+            state = capture(self.net_) if continuing else None
+            self.net_ = train(spec, data, valid, random_state, state, callbacks)
+            if not incremental:
+                self._warn_if_not_converged()
+        return self
+
+    def _resolve(self, continuing):
+        """Return the parameters as Python's own values, after all checks."""
+        params = resolve_parameters(
+            self.get_params(deep=False),
+            self._parameter_constraints,
+            type(self).__name__,
+        )
+        if continuing:
+            spec = self.net_.spec
+            check_continuation(
+                params, {name: getattr(spec, name) for name in _BUILT_FROM}
+            )
+        else:
+            warn_if_fraction(params["k"])
+        return params
+
+    def _check_data(self, X, y, continuing):
+        """Validate the data; X keeps float32 and float64, or has the weights' dtype."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=self._dtype() if continuing else (np.float64, np.float32),
+            multi_output=True,
+            reset=not continuing,
+        )
+        if not continuing:
+            self._sparse_targets = issparse(y)
+        return X, self._check_y(y, continuing)
+
+    def _validation_data(self, validation, params, data):
+        """Return validation data, None, or what takes them from the training data."""
+        if any(part is not None for part in validation):
+            return self._check_validation_set(validation, *data[:2])
+        if not params["early_stopping"]:
+            return None
+        fraction = params["validation_fraction"]
+        return partial(split_validation, fraction=fraction, classes=self._strata())
+
+    def _specify(self, params, data, incremental):
+        """Say what is to be trained, and by which RandomState."""
+        random_state = _random_state(params["random_state"])
+        head, n_outputs = self._output(data[1])
+        own = {
+            "layer_units": (
+                self.n_features_in_,
+                *params["hidden_layer_sizes"],
+                n_outputs,
+            ),
+            "dtype": data[0].dtype.name,
+            "head": head,
+            "device": str(check_device(params["device"])),
+            # drawn from a copy, so that all other draws are those of scikit-learn's MLP
+            "seed": int(deepcopy(random_state).randint(2**31 - 1)),
+            "method": {name: params[name] for name in PARAMETER_CONSTRAINTS},
+            "skorch_callbacks": tuple(_copies(params["skorch_callbacks"] or ())),
+            "keep_optimizer": incremental,
+            "verbose": int(params["verbose"]),
+        }
+        if incremental:
+            own["max_iter"] = 1
+        shared = {name: params[name] for name in _SPEC_FIELDS - own.keys()}
+        return TrainingSpec(**shared, **own), random_state
+
+    def _warn_if_not_converged(self):
+        """Warn if max_iter ended the training."""
+        max_iter = self.net_.spec.max_iter
+        if self.n_iter_ == max_iter and not self.net_.stop_training_:
+            warn_at_caller(
+                f"Maximum iterations ({max_iter}) reached and the training has not "
+                "converged yet. Increase max_iter, or tol.",
+                ConvergenceWarning,
+            )
+
+    def _predict(self, X, function):
+        """Apply a function to the network's outputs on validated data."""
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
+        )
+        return predict(self.net_, X, function)
+
+    def _to_sklearn(self, kind):
+        """Make a fitted estimator of scikit-learn's, of one's own kind."""
+        check_is_fitted(self)
+        names = kind().get_params().keys()
+        spec = self.net_.spec
+        params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
+        if not isinstance(spec.solver, str):
+            del params["solver"]
+        converted = kind(**params, random_state=self.random_state)
+        for name in _SKLEARN_ATTRIBUTES:
+            if hasattr(self, name):
+                setattr(converted, name, getattr(self, name))
+        # what its fit with warm_start and its partial_fit start from
+        converted._no_improvement_count = 0
+        converted._best_coefs = self.coefs_
+        converted._best_intercepts = self.intercepts_
+        return converted
+
+    def _attributes_with(self, net):
+        """Collect the fitted attributes as if training had ended with this net."""
+        attributes = {name: v for name, v in vars(self).items() if name[-1] == "_"}
+        return {**attributes, "net_": net}
+
+    def _dtype(self):
+        """Look up the numpy dtype of the fitted weights."""
+        return np.dtype(self.net_.spec.dtype)
+
+    def _fitted(self, name):
+        """Return the net of a fitted estimator; unfitted, it lacks the attribute."""
+        if not hasattr(self, "net_"):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r} before fit."
+            )
+        return self.net_
+
+    def _callback(self, name, part):
+        """Return a callback of the net, where attribute `name` is recorded."""
+        return dict(self._fitted(name).callbacks_)[part]
+
+    def _progress(self, name):
+        """Return the callback that records the losses and scores."""
+        return self._callback(name, "convergence")
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_sklearn_hessreg_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        dumped_by = state.pop("_sklearn_hessreg_version", "before 0.1.0")
+        # minor versions may change what a dump holds
+        if dumped_by.split(".")[:2] != __version__.split(".")[:2]:
+            warn_at_caller(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=f"{__version__} of sklearn_hessreg",
+                    original_sklearn_version=dumped_by,
+                )
+            )
+        super().__setstate__(state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+@contextmanager
+def _unchanged_on_error(estimator):
+    """Give an estimator its attributes back if fitting it fails."""
+    attributes = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(attributes)
+        raise
+
+
+def _random_state(random_state):
+    """Return a RandomState; for None a fresh one, never numpy's global one."""
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
+
+
+def _copies(callbacks):
+    """Clone callbacks; those that hold what cannot be copied are used themselves."""
+    for callback in callbacks:
+        try:
+            yield clone(callback, safe=False)
+        # a lock, an open file, a parameter that is kept under another name
+        except (AttributeError, RuntimeError, TypeError):
+            yield callback

@@ -1,0 +1,71 @@
+"""What a forward pass does with the weights beside the calls of their layers."""
+
+from itertools import chain
+
+import torch
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+_OPERATORS = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow")
+_WRITING = {"__setitem__", *(f"__i{name}__" for name in _OPERATORS)}
+
+
+class Watch(TorchFunctionMode):
+    """Count the calls that take a weight, and copy a parameter that is written to.
+
+    `weights` has the name of each weight by its id; in `calls` the weight used last
+    comes last. A layer whose weight takes part in more calls than the layer itself was
+    called for is used in a way that its hooks do not see. The tensors of `state` share
+    the memory of the module's parameters until a call writes into one of them.
+    """
+
+    def __init__(self, weights, calls, state):
+        super().__init__()
+        self.weights = weights
+        self.calls = calls
+        self.state = state
+        self.memory = None
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        for tensor in _written(func, args, kwargs):
+            self._copy_on_write(tensor)
+        y = func(*args, **kwargs)
+        # W.T is a use of the weight, W.shape is none
+        if getattr(func, "__name__", "") != "__get__" or isinstance(y, torch.Tensor):
+            for x in chain(args, kwargs.values()):
+                for tensor in x if isinstance(x, list | tuple) else (x,):
+                    if (name := self.weights.get(id(tensor))) is not None:
+                        # last in the order
+                        self.calls[name] = self.calls.pop(name, 0) + 1
+        return y
+
+    def _copy_on_write(self, tensor):
+        """Give a tensor and the parameter that shares its memory another one."""
+        if self.memory is None:
+            self.memory = {_address(p): p for p in self.state.values() if p.numel()}
+        parameter = self.memory.pop(_address(tensor), None)
+        if parameter is None:
+            return
+        copy = parameter.detach().untyped_storage().clone()
+        for x in (parameter, tensor):
+            fresh = torch.empty(0, dtype=x.dtype, device=x.device)
+            x.data = fresh.set_(copy, x.storage_offset(), x.shape, x.stride())
+
+
+def _address(tensor):
+    """Return where the memory of a dense tensor starts; None of any other."""
+    dense = tensor.layout == torch.strided
+    return tensor.untyped_storage().data_ptr() if dense else None
+
+
+def _written(func, args, kwargs):
+    """Return the tensors that a call writes into, by torch's names for such calls."""
+    name, out = getattr(func, "__name__", ""), kwargs.get("out")
+    found = list(out) if isinstance(out, list | tuple) else [out]
+    if name in _WRITING or (name.endswith("_") and not name.endswith("__")):
+        found.append(args[0] if args else None)
+    if func in (F.embedding, F.embedding_bag):
+        renormed = args[3] if len(args) > 3 else kwargs.get("max_norm")
+        found.append(None if renormed is None else (*args, kwargs.get("weight"))[1])
+    return [x for x in found if isinstance(x, torch.Tensor)]

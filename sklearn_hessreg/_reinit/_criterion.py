@@ -1,0 +1,55 @@
+"""What ranks the weights beside the Hessian: magnitude, chance, a user's function."""
+
+import torch
+
+from sklearn_hessreg._hessian import TwiceDifferentiable, differentiable_evaluation
+
+
+def magnitudes(layers):
+    """Score weights by their absolute values."""
+    return {name: layer.weight.detach().abs() for name, layer in layers.items()}
+
+
+def random_scores(layers, generator):
+    """Score weights by uniform numbers."""
+    options = {"generator": generator, "device": "cpu", "dtype": torch.float32}
+    return {
+        name: torch.rand(layer.weight.shape, **options)
+        for name, layer in layers.items()
+    }
+
+
+def call_criterion(module, *, names, loss, inputs, targets, criterion, generator):
+    """Score weights by a user's function, in the state in which Hessians are taken."""
+    with differentiable_evaluation(module, inputs), TwiceDifferentiable():
+        scores = criterion(
+            module,
+            list(names),
+            loss=loss,
+            inputs=inputs,
+            targets=targets,
+            generator=generator,
+        )
+    if not isinstance(scores, dict) or (missing := set(names).difference(scores)):
+        got = f"a {type(scores).__name__}"
+        if isinstance(scores, dict):
+            got = f"no scores of {sorted(missing)}"
+        raise ValueError(
+            f"criterion={criterion!r} returned {got}. Return a dict with one "
+            f"tensor of scores for each of the names {names}."
+        )
+    return {name: _checked(criterion, module, name, scores[name]) for name in names}
+
+
+def _checked(criterion, module, name, S):
+    """Return a layer's scores as a tensor without a graph beside its weight."""
+    weight = module.get_submodule(name).weight
+    real = isinstance(S, torch.Tensor) and not S.is_complex()
+    if not real or S.shape != weight.shape:
+        kind = f"{S.dtype}, {tuple(S.shape)}" if isinstance(S, torch.Tensor) else S
+        raise ValueError(
+            f"criterion={criterion!r} returned for layer {name!r} {kind!s:.100}, but "
+            f"the weight has the shape {tuple(weight.shape)}. Return a real tensor of "
+            "that shape: one score for each weight."
+        )
+    return S.detach().to(weight.device)

@@ -1,0 +1,172 @@
+"""The method's hyperparameters: type, default, description and what is allowed."""
+
+import re
+from dataclasses import dataclass
+from numbers import Integral, Real
+from textwrap import fill, indent
+from typing import Any, get_args
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_hessreg._typing import (
+    Aggregation,
+    CriterionName,
+    Curvature,
+    Granularity,
+    InitializerName,
+    OptimizerState,
+    Scope,
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter as numpydoc describes it and scikit-learn validates it."""
+
+    constraints: list
+    type: str
+    default: Any
+    description: str
+
+    def describe(self, name):
+        """Write the entry of a numpydoc section."""
+        value = f'"{self.default}"' if isinstance(self.default, str) else self.default
+        # code is not broken
+        whole = re.sub("``.*?``", lambda m: m[0].replace(" ", "\0"), self.description)
+        text = fill(whole, 80, break_on_hyphens=False).replace("\0", " ")
+        return f"{name} : {self.type}, default={value}\n{indent(text, ' ' * 4)}"
+
+
+def _names(literal, *further):
+    """Constrain a parameter to the names of a Literal type, or something else."""
+    return [StrOptions(set(get_args(literal))), *further]
+
+
+def _one_of(literal):
+    """Write the names of a Literal type as numpydoc does."""
+    return "{" + ", ".join(f'"{name}"' for name in get_args(literal)) + "}"
+
+
+_OF_TORCH = ", ".join(
+    f'``"{name}"``' for name in get_args(InitializerName) if name != "zeros"
+)
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+PARAMETERS = {
+    "k": Parameter(
+        [Interval(Real, 0, 100, closed="both")],
+        "float",
+        10,
+        "Percent of the weights (or units) to re-initialise, from 0 to 100: "
+        "``ceil(k / 100 * count)`` of them. 0 switches the method off.",
+    ),
+    "n": Parameter(
+        [_POSITIVE],
+        "int",
+        1,
+        "How many of the last weight layers take part, the output layer among them. A "
+        "weight layer is a linear layer, a convolution or another module with a "
+        "trained weight of two or more dimensions; an MLP has one more of them than "
+        "hidden layers.",
+    ),
+    "aggregation": Parameter(
+        _names(Aggregation),
+        _one_of(Aggregation),
+        "mean",
+        "How the absolute Hessian is reduced to one score per weight. Inside a layer "
+        'both select the same weights; they differ under ``scope="global"``.',
+    ),
+    "initializer": Parameter(
+        _names(InitializerName, callable),
+        "str or callable",
+        "xavier_uniform",
+        'What re-initialised weights are drawn from: ``"zeros"``, or the name of an '
+        "initializer in :mod:`torch.nn.init` with that function's defaults "
+        f"({_OF_TORCH}; uniform is U(0, 1), normal is N(0, 1)), or a picklable "
+        "callable ``f(tensor, generator=...)`` that fills a tensor of the "
+        "layer's shape in place or returns one, such as "
+        "``functools.partial(torch.nn.init.normal_, std=0.1)``. It is tried once on "
+        "every layer before training.",
+    ),
+    "granularity": Parameter(
+        _names(Granularity),
+        _one_of(Granularity),
+        "weight",
+        'Re-initialise single weights, or whole units: ``"unit"`` ranks the output '
+        "units (channels of a convolution, rows of an embedding) by the aggregate of "
+        "their weights' scores, redraws their weights and sets their biases to zero.",
+    ),
+    "scope": Parameter(
+        _names(Scope),
+        _one_of(Scope),
+        "layer",
+        "Take the top k percent in each layer, or of all ``n`` layers together.",
+    ),
+    "curvature": Parameter(
+        _names(Curvature),
+        _one_of(Curvature),
+        "mean_loss",
+        "Absolute value of the mean loss's Hessian (the paper's), or mean of the "
+        "samples' absolute Hessians: also exact, and far cheaper for wide hidden "
+        "layers; see :func:`hessian_scores`.",
+    ),
+    "criterion": Parameter(
+        _names(CriterionName, callable),
+        f"{_one_of(CriterionName)} or callable",
+        "hessian",
+        'What ranks the weights. The method is ``"hessian"``; absolute value and '
+        "chance are its controls. A picklable callable ``f(module, names, *, loss, "
+        "inputs, targets, generator)`` returns a dict with one score for each weight, "
+        "in a tensor of its shape, for each layer in ``names``; the highest are "
+        "re-initialised. It is called in evaluation mode, on the Hessian samples: "
+        "``loss(module(inputs), targets)`` is their loss (a dict of inputs is passed "
+        "as keywords). ``generator`` is for what it draws. It is tried once on two "
+        "samples before training.",
+    ),
+    "reinit_every": Parameter(
+        [StrOptions({"auto"}), _POSITIVE],
+        'int or "auto"',
+        "auto",
+        'Epochs of training from one re-initialisation to the next. ``"auto"`` waits '
+        "for 100 batches at least: with fewer updates a network does not recover. Nor "
+        "does it re-initialise where fewer are left until ``max_iter`` (a skorch net's "
+        "``max_epochs``), unless the training continues an earlier one or goes on past "
+        "it. The paper re-initialises after every epoch, 1.",
+    ),
+    "reinit_until": Parameter(
+        [_POSITIVE, None],
+        "int",
+        None,
+        "Last epoch after which weights are re-initialised; None sets no end.",
+    ),
+    "hessian_samples": Parameter(
+        [_POSITIVE, None],
+        "int",
+        256,
+        "Training samples in the Hessian, drawn anew each time; None takes all.",
+    ),
+    "optimizer_state": Parameter(
+        _names(OptimizerState),
+        _one_of(OptimizerState),
+        "keep",
+        "Whether what the optimizer holds of the redrawn weights is kept or set back "
+        "to its start, which is zero for moments. ``solver`` or ``optimizer`` must "
+        "hold it weight by weight, as Adam and SGD do; LBFGS and Adafactor do not.",
+    ),
+}
+PARAMETER_CONSTRAINTS = {
+    name: parameter.constraints for name, parameter in PARAMETERS.items()
+}
+
+
+def document_parameters(cls):
+    """Write the hyperparameters into a class docstring that names them, as %(k)s."""
+    if cls.__doc__ is not None:  # python -OO
+        cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", _entry, cls.__doc__)
+    return cls
+
+
+def _entry(marker):
+    """Describe the hyperparameter that a line names, at its indentation."""
+    margin, name = marker.groups()
+    return indent(PARAMETERS[name].describe(name), margin)

@@ -1,0 +1,33 @@
+"""A warning where the method costs far more time than the training itself."""
+
+import math
+
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._hessian import count_operations
+from sklearn_hessreg._reinit import epochs_between
+from sklearn_hessreg._training._batches import rows_of_batch
+
+
+def warn_if_expensive(spec, n_samples):
+    """Warn where the streamed Hessian costs far more than an epoch of training."""
+    method = spec.method
+    if method["criterion"] != "hessian" or method["curvature"] != "mean_loss":
+        return
+    if method["k"] == 0:
+        return
+    shapes = list(zip(spec.layer_units[1:], spec.layer_units, strict=False))
+    scored = shapes[-method["n"] :]
+    if len(shapes) > 1 and spec.activation in ("relu", "logistic"):
+        scored.pop()  # behind inputs of one sign the output layer factorises
+    used = min(n_samples, method["hessian_samples"] or n_samples)
+    event = sum(count_operations(used, *shape) for shape in scored)
+    epoch = 6 * n_samples * sum(math.prod(shape) for shape in shapes)
+    batches = math.ceil(n_samples / rows_of_batch(spec.batch_size, n_samples))
+    ratio = event / epoch / epochs_between(method["reinit_every"], batches)
+    if ratio > 10 and event > 1e10:
+        warn_at_caller(
+            f"The exact Hessian of the last n={method['n']} layers on {used} samples "
+            f"takes up to {event:.0e} floating-point operations each time, {ratio:.0f} "
+            "times the training between two re-initialisations. Fewer hessian_samples "
+            "or curvature='per_sample' make it cheaper."
+        )

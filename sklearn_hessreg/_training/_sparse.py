@@ -1,0 +1,44 @@
+"""Sparse rows as the input of a first layer, multiplied by scipy where it pays."""
+
+import torch
+
+# Share of nonzeros from which dense products are faster (200 rows, 1,000 features, 100
+# units, forward and backward: 0.4 of the dense time at .02, 0.7 at .1, 1.4 at .3).
+DENSE = 0.1
+
+
+class SparseRows:
+    """A batch of rows as a CSR matrix on the CPU, in place of a tensor."""
+
+    def __init__(self, csr):
+        self.csr = csr
+        self.shape = csr.shape
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        return SparseRows(self.csr[rows])
+
+
+def is_worth_it(X, device):
+    """Tell whether products with rows of a CSR matrix are faster than dense ones."""
+    return device == "cpu" and X.nnz < DENSE * X.shape[0] * X.shape[1]
+
+
+def linear(rows, layer):
+    """Return z = W h + b for sparse rows h."""
+    return _Product.apply(layer.weight, rows.csr) + layer.bias
+
+
+class _Product(torch.autograd.Function):
+    """W h for sparse h, and its derivative by W."""
+
+    @staticmethod
+    def forward(ctx, W, csr):
+        ctx.csr = csr
+        return torch.from_numpy(csr @ W.detach().numpy().T)
+
+    @staticmethod
+    def backward(ctx, g):
+        return torch.from_numpy(ctx.csr.T @ g.numpy()).T, None

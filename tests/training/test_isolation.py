@@ -1,0 +1,183 @@
+"""A fit owns what it draws from: threads, forks and torch's contexts do not meet it."""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from training_cases import X, Y
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+LIMIT = 60  # seconds until what hangs is given up
+
+
+def make(**options):
+    options = {
+        "hidden_layer_sizes": (8,),
+        "max_iter": 6,
+        "batch_size": 25,
+        "n": 2,
+        "reinit_every": 2,
+        "dropout": 0.3,
+        "random_state": 0,
+        **options,
+    }
+    return HessianRegularizedMLPClassifier(**options)
+
+
+def assert_equal_weights(one, two):
+    for a, b in zip(one.coefs_, two.coefs_, strict=True):
+        assert np.array_equal(a, b)
+
+
+class AtEpochs(Callback):
+    """Call a function at the start of every epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.function()
+
+
+def test_eight_fits_in_threads_equal_eight_in_a_row():
+    alone = [make(random_state=seed).fit(X, Y) for seed in range(8)]
+    with joblib.parallel_config("threading", n_jobs=8):
+        together = joblib.Parallel()(
+            joblib.delayed(make(random_state=seed).fit)(X, Y) for seed in range(8)
+        )
+    for one, two in zip(alone, together, strict=True):
+        assert_equal_weights(one, two)
+
+
+def test_two_fits_in_threads_run_at_the_same_time():
+    both = threading.Barrier(2, timeout=LIMIT)  # broken if one waits for the other
+    fits = [
+        make(skorch_callbacks=[AtEpochs(both.wait)], random_state=seed)
+        for seed in (0, 1)
+    ]
+    with joblib.parallel_config("threading", n_jobs=2):
+        joblib.Parallel()(joblib.delayed(fit.fit)(X, Y) for fit in fits)
+    assert not both.broken
+
+
+def test_others_draw_from_torchs_generator_during_a_fit_as_without_it():
+    torch.manual_seed(0)
+    expected = [torch.rand(3) for _ in range(6)]
+    torch.manual_seed(0)
+    drawn = []
+    draw = AtEpochs(lambda: drawn.append(torch.rand(3)))
+    make(skorch_callbacks=[draw]).fit(X, Y)
+    assert all(map(torch.equal, drawn, expected))
+
+
+def test_loading_a_model_during_a_fit_changes_none_of_its_weights():
+    dumped = pickle.dumps(make().fit(X, Y))
+    load = AtEpochs(lambda: pickle.loads(dumped))
+    assert_equal_weights(make(skorch_callbacks=[load]).fit(X, Y), make().fit(X, Y))
+
+
+FORK = """
+import os, signal, threading
+import numpy as np
+from skorch.callbacks import Callback
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+class Meet(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        at_work.set()
+        forked.wait()
+at_work, forked = threading.Event(), threading.Event()
+X, y = np.random.default_rng(0).normal(size=(200, 5)), np.arange(200) % 2
+make = lambda **options: HessianRegularizedMLPClassifier(max_iter=2, tol=0, **options)
+thread = threading.Thread(target=make(skorch_callbacks=[Meet()]).fit, args=(X, y))
+thread.start()
+at_work.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(LIMIT)
+    make().fit(X, y)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+forked.set()
+thread.join()
+raise SystemExit(status)
+"""
+PRELOAD = """
+import os, pickle, signal, sys
+import numpy as np
+model = pickle.load(sys.stdin.buffer)
+child = os.fork()
+if child == 0:
+    signal.alarm(LIMIT)
+    model.predict(np.zeros((2000, 200)))
+    os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+
+
+def run(script, threads, **options):
+    script = script.replace("LIMIT", str(LIMIT))
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        **options,
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_beside_a_thread_that_fits_can_fit():
+    assert run(FORK, threads=1).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_of_a_process_that_only_loaded_a_model_can_predict():
+    rng = np.random.default_rng(0)  # more weights than torch copies in one thread
+    big = make(hidden_layer_sizes=(300,), max_iter=1, dropout=0, k=0)
+    big.fit(rng.normal(size=(300, 200)), np.arange(300) % 2)
+    assert run(PRELOAD, threads=2, input=pickle.dumps(big)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        lambda: torch.autocast("cpu"),
+        torch.inference_mode,
+        torch.no_grad,
+        lambda: torch.device("meta"),
+    ],
+    ids=["autocast", "inference_mode", "no_grad", "default device"],
+)
+def test_contexts_of_torch_change_neither_training_nor_prediction(context):
+    rows = X.astype("f4")
+    plain = make().fit(rows, Y)
+    with context():
+        within = make().fit(rows, Y)
+        within.partial_fit(rows, Y)
+        proba = plain.predict_proba(rows)
+        scores = plain.hessian_scores(rows, Y)
+    assert_equal_weights(plain.partial_fit(rows, Y), within)
+    again = make().fit(rows, Y)
+    assert np.array_equal(proba, again.predict_proba(rows))
+    expected = again.hessian_scores(rows, Y)
+    assert all(np.array_equal(scores[name], expected[name]) for name in expected)
+
+
+def test_the_package_may_be_imported_under_another_default_device():
+    script = (
+        "import torch\n"
+        "torch.set_default_device('meta')\n"
+        "from sklearn_hessreg import HessianRegularizedMLPClassifier\n"
+        "torch.set_default_device(None)\n"
+        "import numpy as np\n"
+        "X, y = np.zeros((20, 3)), np.arange(20) % 2\n"
+        "HessianRegularizedMLPClassifier(max_iter=2).fit(X, y).predict_proba(X)\n"
+    )
+    assert run(script, threads=1).returncode == 0

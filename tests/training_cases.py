@@ -1,0 +1,61 @@
+"""Specs and data on which the tests of the engine train."""
+
+import numpy as np
+from sklearn.datasets import load_iris
+
+from sklearn_hessreg._heads import Softmax
+from sklearn_hessreg._training import TrainingSpec
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(0)) / X.std(0)
+DATA = (X, Y, np.ones(len(Y)), np.ones(len(Y)))
+METHOD = {
+    "k": 20,
+    "n": 2,
+    "aggregation": "mean",
+    "initializer": "xavier_uniform",
+    "granularity": "weight",
+    "scope": "layer",
+    "curvature": "mean_loss",
+    "criterion": "hessian",
+    "reinit_every": 1,
+    "reinit_until": None,
+    "hessian_samples": 32,
+    "optimizer_state": "keep",
+}
+
+
+def make_spec(method=(), **options):
+    """Describe a small, quick training."""
+    options = {
+        "layer_units": (4, 8, 6, 3),
+        "dtype": "float64",
+        "head": Softmax(),
+        "device": "cpu",
+        "seed": 7,
+        "method": {**METHOD, **dict(method)},
+        "skorch_callbacks": (),
+        "keep_optimizer": False,
+        "activation": "relu",
+        "dropout": 0.0,
+        "solver": "adam",
+        "alpha": 1e-4,
+        "batch_size": 25,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "power_t": 0.5,
+        "max_iter": 12,
+        "shuffle": True,
+        "tol": 1e-4,
+        "n_iter_no_change": 10,
+        "early_stopping": False,
+        "validation_fraction": 0.2,
+        "momentum": 0.9,
+        "nesterovs_momentum": True,
+        "beta_1": 0.9,
+        "beta_2": 0.999,
+        "epsilon": 1e-8,
+        "verbose": 0,
+        **options,
+    }
+    return TrainingSpec(**options)
