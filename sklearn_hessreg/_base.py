@@ -326,13 +326,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
                 ConvergenceWarning,
             )
 
-    def _predict(self, X, function):
-        """Apply a function to the network's outputs on validated data."""
+    def _predict(self, X, link):
+        """Apply a method of the head to the network's outputs on validated data."""
         check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
-        return predict(self.net_, X, function)
+        return predict(self.net_, X, getattr(self.net_.spec.head, link))
 
     def _to_sklearn(self, kind):
         """Make a fitted estimator of scikit-learn's, of one's own kind."""

@@ -12,7 +12,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP
 from sklearn_hessreg._heads import Logistic, Softmax
@@ -432,7 +431,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The predicted labels; a sparse matrix if the indicator matrix was one.
         """
-        y = self._predict(X, self._head().decide)
+        y = self._predict(X, "decide")
         if self._is_multilabel():
             return self._make_label_binarizer().inverse_transform(y)
         return self.classes_[y]
@@ -451,7 +450,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
             Probabilities in the order of ``classes_``, in the dtype of the training
             data; of each label by itself if there are several for a sample.
         """
-        return self._predict(X, self._head().probabilities)
+        return self._predict(X, "probabilities")
 
     def predict_log_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the logarithm of each class's probability.
@@ -469,7 +468,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         log_proba : ndarray of shape (n_samples, n_classes)
             Natural logarithms in the order of ``classes_``.
         """
-        return self._predict(X, self._head().log_probabilities)
+        return self._predict(X, "log_probabilities")
 
     def to_sklearn(self) -> MLPClassifier:
         """Convert to a fitted MLPClassifier, which predicts without torch.
@@ -562,11 +561,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
                 f"classes={np.unique(classes).tolist()} is not the same as on the last "
                 f"call to partial_fit, {self.classes_.tolist()}. Leave it out."
             )
-
-    def _head(self):
-        """Look up what the fitted network's outputs mean."""
-        check_is_fitted(self)
-        return self.net_.spec.head
 
     def _is_multilabel(self):
         """Tell whether each output is a label of its own."""

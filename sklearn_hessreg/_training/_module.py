@@ -63,12 +63,12 @@ class MLP(nn.Module):
 
         X is a tensor or, on the CPU, SparseRows.
         """
-        last = len(self.layers) - 1
-        for i, layer in enumerate(self.layers):
-            X = layer(X) if isinstance(X, torch.Tensor) else linear(X, layer)
-            if i < last:
-                X = self.activation(X)
-                X = self.dropout(X) if self.dropout.p else X
+        first, *others = self.layers
+        X = first(X) if isinstance(X, torch.Tensor) else linear(X, first)
+        for layer in others:
+            X = self.activation(X)
+            X = self.dropout(X) if self.dropout.p else X
+            X = layer(X)
         return X
 
 
