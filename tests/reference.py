@@ -4,6 +4,8 @@ import torch
 from torch.func import functional_call, hessian
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sklearn_hessreg import hessian_scores
+
 
 def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss"):
     """Sum |d2 J / dW dW| over the last two dimensions of the block of layer `name`.
@@ -38,3 +40,25 @@ def assert_equal_to_reference(scores, reference, rounding=0.0):
     assert scores.shape == reference.shape
     atol = max(1e-10 * reference.max().item(), rounding)
     torch.testing.assert_close(scores, reference, rtol=1e-10, atol=atol)
+
+
+def assert_all_layers_equal_the_reference(net, X, y, loss, curvature):
+    """Compare the scores of every weight layer with the definition, in eval mode."""
+    scores = hessian_scores(
+        net, loss, X, y, n=1, aggregation="sum", curvature=curvature
+    )
+    (last,) = scores
+    layers = [
+        name
+        for name, layer in net.named_modules()
+        if isinstance(getattr(layer, "weight", None), torch.Tensor)
+        and layer.weight.ndim > 1
+        and name != "a"  # tied weights go by the last layer
+    ]
+    assert layers[-1] == last
+    scores = hessian_scores(
+        net, loss, X, y, layers=layers, aggregation="sum", curvature=curvature
+    )
+    net.eval()
+    for name, S in scores.items():
+        assert_equal_to_reference(S, reference_scores(net, loss, X, y, name, curvature))

@@ -111,3 +111,33 @@ def test_float32_scores_stay_inside_the_derived_bound(scale, seed, curvature):
     for name, limit in zip(("4", "2", "0"), limits, strict=True):
         assert scores[name].dtype == torch.float32
         assert ((scores[name].double() - expected[name]).abs() <= limit).all()
+
+
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+@pytest.mark.parametrize("gap", [0.0, 10.0, 40.0, 80.0])
+@pytest.mark.parametrize("C", [2, 10, 1000])
+def test_output_layer_is_as_accurate_as_its_probabilities(C, gap, curvature):
+    """Every score, however small, has the relative error of products of p.
+
+    p is wrong by a factor of exp(2 e) (1 + g(C + 8)) for an error e of z, of which the
+    difference to the largest z is a part; a score has it from p_n[i], from the sum of
+    the others, and from w_n, a quotient of two products of the two.
+    """
+    (net, X, y), N = make((20, C), 0.5, 0), 40
+    layer = net[0]
+    with torch.no_grad():
+        layer.bias[0] += gap
+        _, z, e_z = forward_errors([layer], X)
+        p, top = z.softmax(1), z.argmax(1, keepdim=True)
+        others = p.scatter(1, top, 0).sum(1, keepdim=True)
+        r = 2 / N * p * (1 - p).scatter(1, top, others)
+        expected = r.T @ (X * X.sum(1, keepdim=True))
+        e = (e_z + 2**-24 * (z.amax(1, keepdim=True) - z)).max()
+        factor = torch.exp(2 * e) * (1 + g(C + 8))
+        limit = factor**6 * (1 + g(N + 20 + 8)) - 1
+    S = hessian_scores(
+        *(net.float(), F.cross_entropy, X.float(), y),
+        aggregation="sum",
+        curvature=curvature,
+    )["0"].double()
+    assert ((S - expected).abs() <= limit * expected).all()

@@ -25,11 +25,10 @@ def product(G, head, R):
     return torch.einsum("ncp,nc->p", G, head.times(G @ R.flatten()))
 
 
-def score(G, S, curvature, elements):
+def score(G, SG, curvature, elements):
     """Add up |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight."""
     alive = G.any(0).any(0)  # the others' rows and columns are exactly zero
-    G = G[:, :, alive]
-    SG = S @ G
+    G, SG = G[:, :, alive], SG[:, :, alive]
     total = G.new_zeros(alive.shape)
     if curvature == "per_sample":
         total[alive] = _per_sample_sums(G, SG, elements)

@@ -16,9 +16,10 @@ from sklearn_hessreg._hessian import _jacobian, _row_by_row, _streamed
 from sklearn_hessreg._hessian._curvature import (
     DoubleBackward,
     GaussNewton,
-    LossByOutputs,
     why_not_gauss_newton,
 )
+from sklearn_hessreg._hessian._forms import find_form
+from sklearn_hessreg._hessian._loss import LossByOutputs, count_numbers
 from sklearn_hessreg._hessian._structure import (
     agrees,
     any_groups_interact,
@@ -75,11 +76,11 @@ def score_layer(problem, name):
         return torch.zeros_like(W, requires_grad=False)
     for score in (_score_rows, _score_jacobian) if known is None else ():
         try:
-            S, product, how = score(problem, layer, uses, W)
+            S, product, HR, how = score(problem, layer, uses, W)
         except _FormulaError as reason:
             reasons.append(str(reason))
             continue
-        if agrees(problem.J, W, product):
+        if agrees(problem.J, W, product, HR):
             because = f", because {reasons[0]}" if reasons else ""
             logger.debug("layer %r: %s%s", name, how, because)
             return S
@@ -114,33 +115,43 @@ def _score_rows(problem, layer, uses, W):
     samples, elements = problem.forward.samples, problem.elements
     if problem.curvature == "per_sample" and len(h) != samples:
         raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
-    (g,) = gradients(problem.J, [delta], create_graph=True)
-    B, how = _curvature(problem, g, delta, W.dtype)
-    product = B.product(h @ random_like(W).T).to(h.dtype).T @ h
+    R = random_like(W)
+    G, g = gradients(problem.J, [W, delta], create_graph=True)
+    # delta stands beside W h, so its part of the same derivative is B_n R h_n
+    HR, BRh = gradients((G * R).sum(), [W, delta])
+    B, how = _curvature(problem, g, uses[0], R, BRh, W.dtype)
+    BRh = B.product(h @ R.T) if isinstance(B, GaussNewton | DoubleBackward) else BRh
+    product = BRh.to(h.dtype).T @ h
     if problem.curvature == "per_sample":
         S = _streamed.per_sample_score(B, h, elements)
-        return S, product, f"factorised, curvature by {how}"
+        return S, product, HR, f"factorised, curvature by {how}"
     alive = h.any(0)  # the rows and columns of a dead input are exactly zero
     S = torch.zeros_like(W)
     S[:, alive], share = _streamed.mean_loss_score(B, g, h[:, alive], elements)
     how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
-    return S, product, how
+    return S, product, HR, how
 
 
-def _curvature(problem, g, delta, dtype):
+def _curvature(problem, g, use, R, BRh, dtype):
     """Choose how B is computed, and why; its rows must not interact."""
-    head, rows = problem.head, len(delta)
+    delta, rows = use.delta, len(use.delta)
+    B = DoubleBackward(g, delta)
+    if delta.numel() == count_numbers(problem.forward.outputs):
+        u = use.h.to(delta.dtype) @ R.to(delta.dtype).T
+        form = find_form(B.product, use.z, u, BRh)
+        if form is not None:
+            return form, f"its form, {type(form).__name__.lower()}"
     if some_groups_interact([g], [delta], rows):
         _refuse_interaction(problem.curvature, "its rows interact")
+    head = problem.head
     why_not = why_not_gauss_newton(head, delta, problem.elements)
     if why_not is None:
         # any two rows in the loss; those in the tail were tested with the outputs
-        interact = head.samples_interact
+        interact = head.samples_interact()
         B = GaussNewton(head.jacobian(delta).to(dtype), head)
         how = f"C={head.count_outputs()} backward passes, the tail is piecewise linear"
     else:
         interact = any_groups_interact([g], [delta], rows)
-        B = DoubleBackward(g, delta)
         how = f"one double backward pass for each unit, because {why_not}"
     if interact:
         _refuse_interaction(problem.curvature, "its rows interact")
@@ -164,16 +175,17 @@ def _score_jacobian(problem, layer, uses, W):
     if held > problem.elements:
         raise _FormulaError(f"the Jacobian of C={C} outputs exceeds working_memory")
     g = gradients(problem.J, deltas, create_graph=True)
-    if some_groups_interact(g, deltas, samples) or head.samples_interact:
+    if some_groups_interact(g, deltas, samples) or head.samples_interact():
         _refuse_interaction(problem.curvature, "samples interact")
     if not outputs_follow_groups(head.ys, deltas, samples):
         raise _FormulaError("the outputs are not those of the samples")
     if not is_locally_linear(head.ys, head.v, W):
         raise _FormulaError("the outputs are not piecewise linear in it")
     G = _jacobian.jacobian_by_weight(layer, uses, head, samples)
-    S = _jacobian.score(G, head.S.to(G), problem.curvature, problem.elements)
+    SG = head.curvature.times(G)
+    S = _jacobian.score(G, SG, problem.curvature, problem.elements)
     product = _jacobian.product(G, head, random_like(W))
-    return S.view_as(W), product, "Jacobian of the outputs"
+    return S.view_as(W), product, None, "Jacobian of the outputs"
 
 
 def _refuse_interaction(curvature, reason):

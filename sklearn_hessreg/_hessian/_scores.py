@@ -123,6 +123,10 @@ def hessian_scores(
        ``n_samples * (out * in) ** 2 / 2`` operations, fewer where units and inputs are
        inactive: they are gathered. B takes C backward passes behind a piecewise linear
        tail with C outputs, and one double backward pass for each unit behind any other.
+       Of an output layer it is known without: for softmax
+       :math:`B_n = w_n (\mathrm{diag}(p_n) - p_n p_n^\top)`, for outputs with losses of
+       their own a diagonal. Behind ReLU its score takes a few derivatives of the layer
+       and the loss, whatever the number of classes.
     2. *Jacobian.* Convolutions, inputs of more than two dimensions and several uses,
        where the C outputs are piecewise linear in the weight: the Hessian is
        :math:`\sum_n G_n^\top S_n G_n` with the outputs' Jacobian G by the P weights and

@@ -15,9 +15,14 @@ CACHE_ELEMENTS = 2**18
 _DENSE = 0.5
 
 
-def count_operations(n_samples, out_features, in_features):
-    """Count the operations of a streamed score of one layer without any zeros."""
-    pairs_of_units = out_features * (out_features + 1) // 2
+def count_operations(n_samples, out_features, in_features, diagonal=False):
+    """Count the operations of a streamed score of one layer without any zeros.
+
+    With `diagonal` no two units have a curvature in common, as in an output layer where
+    each output has a loss of its own.
+    """
+    every_pair = out_features * (out_features + 1) // 2
+    pairs_of_units = out_features if diagonal else every_pair
     pairs_of_inputs = in_features * (in_features + 1) // 2
     return 2 * n_samples * pairs_of_units * pairs_of_inputs
 
@@ -35,8 +40,12 @@ def mean_loss_score(B, g, h, elements):
     Either way it counts for both units.
     """
     rows, out = g.shape
-    order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     one_signed = ((h >= 0).all(0) | (h <= 0).all(0)).all()
+    if one_signed and B.one_signed():
+        return per_sample_score(B, h, elements), 0.0  # all pairs at once
+    if B.diagonal:
+        return _diagonal_score(B, out, h, one_signed, elements)
+    order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
     streamed, step = 0, max(1, elements // (8 * rows * out))
     for start in range(0, out, step):
@@ -51,6 +60,19 @@ def mean_loss_score(B, g, h, elements):
         streamed += _stream_block(S, block, pairs & ~coherent, others, h, elements)
     S += r @ _factor(h)
     return S, streamed / (out * (out + 1) / 2)
+
+
+def _diagonal_score(B, out, h, one_signed, elements):
+    """Do the same where units have no curvature in common."""
+    S, streamed = h.new_zeros(out, h.shape[1]), 0
+    todo = torch.ones(1, 1, dtype=torch.bool, device=h.device)
+    for unit in torch.arange(out, device=h.device).split(1):
+        block = B.blocks(unit, unit).to(h.dtype)
+        if one_signed and ((block >= 0).all() or (block <= 0).all()):
+            S[unit] = block[0].abs().T @ _factor(h)
+        else:
+            streamed += _stream_block(S, block, todo, unit, h, elements)
+    return S, streamed / out
 
 
 def _factor(h):

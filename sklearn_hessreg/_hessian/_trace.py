@@ -25,11 +25,12 @@ _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)
 class Use:
     """One call of a layer: its inputs h and a zero delta that was added to z = W h.
 
-    For a linear layer h and delta are matrices, one row for each vector it was given.
+    For a linear layer they are matrices, one row for each vector it was given.
     """
 
     h: torch.Tensor
     delta: torch.Tensor
+    z: torch.Tensor
 
 
 @dataclass
@@ -175,7 +176,8 @@ def _add_delta(uses):
         shape = z.shape
         if is_linear(layer):
             h, shape = h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1]).shape
-        uses.append(Use(h, z.new_zeros(shape, requires_grad=True)))
-        return z + uses[-1].delta.view_as(z)
+        delta = z.new_zeros(shape, requires_grad=True)
+        uses.append(Use(h, delta, z.detach().view(shape)))
+        return z + delta.view_as(z)
 
     return hook

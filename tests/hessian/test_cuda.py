@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_hessian_networks import NETWORKS, prepare
+from networks import NETWORKS, prepare
 from torch.nn import functional as F
 
 from sklearn_hessreg import hessian_scores

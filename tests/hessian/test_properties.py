@@ -5,8 +5,8 @@ from itertools import pairwise
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from perceptrons import ACTIVATIONS, LOSSES, shared
 from reference import assert_equal_to_reference, reference_scores
-from test_hessian_scores import ACTIVATIONS, LOSSES, shared
 from torch import nn
 
 from sklearn_hessreg import hessian_scores

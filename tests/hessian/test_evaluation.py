@@ -1,6 +1,7 @@
 """hessian_scores neither feels torch's contexts nor leaves a trace in the process."""
 
 import contextlib
+import copy
 import multiprocessing
 import os
 import threading
@@ -8,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from networks import NETWORKS, Counter, prepare, weighted
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_hessreg import hessian_scores
-from sklearn_hessreg._hessian import _evaluation
+from sklearn_hessreg._hessian import _evaluation, weight_layers
 
 
 def make(dtype=torch.float32):
@@ -227,3 +229,53 @@ def test_forked_process_does_not_wait_for_a_thread_of_its_parent():
     child.kill()
     child.join()
     assert child.exitcode == 0
+
+
+def test_scores_under_autocast_are_those_of_the_modules_own_dtype():
+    net, X, y = prepare(NETWORKS["batch norm, dropout"])
+    net, X = net.float(), X.float()
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+def test_scores_can_be_had_in_inference_mode():
+    net, X, y = prepare(NETWORKS["batch norm, dropout"])
+    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    with torch.inference_mode():
+        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
+    assert all(torch.equal(scores[name], S) for name, S in expected.items())
+
+
+def test_buffers_and_spectral_norm_come_back_as_they_were():
+    net, X, y = prepare(
+        lambda: nn.Sequential(
+            *(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 5)), nn.Tanh()),
+            *(Counter(), nn.Linear(5, 3)),
+        )
+    )
+    before = copy.deepcopy(net.state_dict())
+    hessian_scores(net.train(), weighted, X, y)
+    assert all(torch.equal(a, before[key]) for key, a in net.state_dict().items())
+
+
+@pytest.mark.parametrize("network", ["convolutions, gelu", "attention over features"])
+@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
+def test_any_network_comes_back_as_it_was(network, curvature):
+    net, X, y = prepare(NETWORKS[network])
+    net.train()
+    before = copy.deepcopy(net.state_dict())
+    seen = []
+    handle = net[-1] if isinstance(net, nn.Sequential) else net.last
+    handle = handle.register_forward_hook(lambda *_: seen.append(1))
+    rng = torch.get_rng_state()
+    layers = ["embed", "last"] if hasattr(net, "embed") else weight_layers(net)
+    hessian_scores(net, weighted, X, y, layers=layers, curvature=curvature)
+    assert all(torch.equal(a, before[key]) for key, a in net.state_dict().items())
+    assert all(m.training for m in net.modules())
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert [len(m._forward_hooks) for m in net.modules()].count(1) == 1
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert torch.backends.mha.get_fastpath_enabled()
+    handle.remove()

@@ -1,27 +1,16 @@
 """hessian_scores against the materialised Hessian, and its errors."""
 
 import copy
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from perceptrons import ACTIVATIONS, LOSSES, N, make_net, shared
 from reference import assert_equal_to_reference, reference_scores
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_hessreg import hessian_scores
-from sklearn_hessreg._hessian import _streamed
-
-N = 12
-ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "identity": nn.Identity,
-    "gelu": nn.GELU,
-}
 
 
 def weights():
@@ -29,51 +18,6 @@ def weights():
     w = torch.rand(N, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     w[5] = 0
     return w
-
-
-def shared(per_sample, w):
-    """Make a loss that can return the share of J of given rows, for the reference."""
-
-    def loss(outputs, targets, rows=slice(None)):
-        return (w * per_sample(outputs, targets))[rows].sum() / w.sum()
-
-    return loss
-
-
-LOSSES = {
-    "softmax": (3, lambda z, y: F.cross_entropy(z, y, reduction="none")),
-    "logistic": (
-        1,
-        lambda z, y: F.binary_cross_entropy_with_logits(
-            z[:, 0], (y == 0).to(z), reduction="none"
-        ),
-    ),
-    "squared": (2, lambda z, y: (z - y[:, None].to(z)).square().sum(1)),
-    "log-cosh": (2, lambda z, y: (z - y[:, None].to(z)).cosh().log().sum(1)),
-    "poisson": (
-        1,
-        lambda z, y: F.poisson_nll_loss(z[:, 0], y.to(z), reduction="none"),
-    ),
-    "absolute": (2, lambda z, y: (z - y[:, None].to(z) - 0.1).abs().sum(1)),
-}
-
-
-def make_net(activation, sizes, seed=0):
-    """A multi-layer perceptron in float64 and its data; some units are dead."""
-    generator = torch.Generator().manual_seed(seed)
-    parts = []
-    for fan_in, fan_out in pairwise(sizes):
-        parts += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
-    net = nn.Sequential(*parts[:-1]).double()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_(generator=generator)
-        if activation in ("relu", "tanh", "sigmoid") and len(sizes) > 2:
-            net[0].bias[0] = -1e3  # dead behind ReLU, saturated behind the others
-    X = torch.randn(N, sizes[0], generator=generator, dtype=torch.float64)
-    X[:, 1] = 0  # a dead input
-    y = torch.randint(0, 3, (N,), generator=generator)
-    return net, X, y
 
 
 def assert_all_layers_equal_the_reference(activation, hidden, loss_name, w, curvature):
@@ -108,31 +52,6 @@ def test_sample_weights_enter_the_scores(activation, loss_name, curvature):
     assert_all_layers_equal_the_reference(
         activation, (6, 5), loss_name, weights(), curvature
     )
-
-
-@pytest.mark.parametrize("memory", [1e-6, 2e-4, 1e-3, 1e4])
-@pytest.mark.parametrize("tile", [1, 40, 10**9])
-@pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_scores_do_not_depend_on_memory_and_tiles(
-    activation, curvature, tile, memory, monkeypatch
-):
-    net, X, y = make_net(activation, (4, 6, 5, 3))
-    options = {"n": 3, "curvature": curvature}
-    expected = hessian_scores(net, F.cross_entropy, X, y, **options)
-    monkeypatch.setattr(_streamed, "CACHE_ELEMENTS", tile)
-    options["working_memory"] = memory
-    for name, S in hessian_scores(net, F.cross_entropy, X, y, **options).items():
-        assert_equal_to_reference(S, expected[name])
-
-
-@pytest.mark.parametrize("dense", [0.0, 2.0])
-def test_scores_do_not_depend_on_whether_active_rows_are_gathered(dense, monkeypatch):
-    net, X, y = make_net("relu", (4, 6, 5, 3))
-    expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
-    monkeypatch.setattr(_streamed, "_DENSE", dense)
-    for name, S in hessian_scores(net, F.cross_entropy, X, y, n=3).items():
-        assert_equal_to_reference(S, expected[name])
 
 
 def test_mean_of_batch_losses_scores_like_the_loss_of_all_samples():

@@ -1,0 +1,177 @@
+"""The curvature by C outputs, S_n of the loss or B_n of a layer: mostly in two forms.
+
+It is diagonal, S_n = diag(d_n), if each output has a loss of its own, and behind a
+softmax p_n it is S_n = w_n (diag(p_n) - p_n p_n'). Which one it is is seen on the
+numbers: the form that is found from one product S u is kept if it foretells another
+one, for all rows at once, so rows do not interact either. A form has the products with
+S_n, its blocks, its absolute row sums, and whether the signs are the same for all n.
+"""
+
+import torch
+
+from sklearn_hessreg._hessian._structure import random_like
+
+
+def find_form(times, z, u, Su):
+    """Return the form of S_n at the outputs z, or None.
+
+    `times` gives a product S_n u_n, one of which is given, for almost any u.
+    """
+    p = z.softmax(1)
+    top = p.argmax(1, keepdim=True)
+    column = times(torch.zeros_like(z).scatter_(1, top, 1))
+    others = column.scatter(1, top, 0)
+    if _exceeds(others.abs(), _denormal(z)):
+        return Softmax.find(p, top, -others.sum(1, keepdim=True), z, u, Su)
+    return Diagonal.find(times, z)
+
+
+def _denormal(z):
+    """Return a size below which the numbers that make up a product are rounded."""
+    limits = torch.finfo(z.dtype)
+    return 2**10 * limits.eps * limits.tiny
+
+
+def _exceeds(x, limits):
+    """Tell whether any element of x is larger than its limit."""
+    # not <=, because NaN is the business of whoever looks at the scores
+    return bool((x > limits).any())
+
+
+class Diagonal:
+    """S_n = diag(d_n)."""
+
+    diagonal = True
+
+    def __init__(self, d):
+        self.d = d
+
+    @classmethod
+    def find(cls, times, z):
+        """Return S_n in this form, or None.
+
+        Powers of two go through derivatives that keep to their own output unrounded, so
+        the product that was foretold is met to the bit.
+        """
+        d = times(torch.ones_like(z))
+        u = random_like(z)
+        u = u.sign() * 2.0 ** (4 * u.abs() % 4).floor()
+        return None if _exceeds((times(u) - d * u).abs(), _denormal(z)) else cls(d)
+
+    def take(self, rows):
+        """Return S_n of some rows n."""
+        return Diagonal(self.d[rows])
+
+    def times(self, A):
+        """Return S_n A_n, of shape (rows, C, k)."""
+        return self.d[:, :, None].to(A) * A
+
+    def absolute_sums(self, elements=None):
+        """Return sum_k |S_n[i,k]|, of shape (rows, C)."""
+        return self.d.abs()
+
+    def blocks(self, units, columns):
+        """Return S_n[i, k] for i in units, k in columns, of shape (i, rows, k)."""
+        same = units[:, None] == columns
+        return self.d.T[units][:, :, None] * same[:, None]
+
+    def one_signed(self):
+        """Tell whether the sign of S_n[i, k] is the same for all n."""
+        return bool(((self.d >= 0).all(0) | (self.d <= 0).all(0)).all())
+
+
+class Softmax:
+    """S_n = w_n (diag(p_n) - p_n p_n'), to the relative accuracy of p_n.
+
+    `top` is the number of the largest p_n[k] =: p_n[top]; `rest` is 1 - p_n, for the
+    largest as the sum of the others, which is not rounded to zero where p_n nears 1.
+    """
+
+    diagonal = False
+
+    def __init__(self, w, p, rest, top):
+        self.w, self.p, self.rest, self.top = w, p, rest, top
+
+    @classmethod
+    def find(cls, p, top, product, z, u, Su):
+        """Return S_n in this form, or None; `product` is w_n p_n[top] (1 - p_n[top]).
+
+        It was seen as minus the sum of the other elements of S_n e_top. No difference
+        is taken, so w_n is as accurate as p_n.
+        """
+        largest = p.gather(1, top)
+        others = p.scatter(1, top, 0).sum(1, keepdim=True)
+        w = torch.where(largest * others > 0, product / (largest * others), 0)
+        found = cls(w, p, (1 - p).scatter_(1, top, others), top)
+        return found if found._foretells(z, u, Su) else None
+
+    def _foretells(self, z, u, Su):
+        """Tell whether S_n u_n is met, each element but for its own rounding.
+
+        p_n[k] is wrong by -log(p_n[k] / p_n[top]) roundings, and sums over k by those
+        of C terms, of which most cancel.
+        """
+        limits = torch.finfo(z.dtype)
+        low, high = z.aminmax(dim=1, keepdim=True)
+        relative = 4 * limits.eps * (8 + z.shape[1] ** 0.5 + high - low) * self.w.abs()
+        mean = torch.linalg.vecdot(self.p, u)[:, None]
+        difference = (u - mean).mul_(self.p).mul_(self.w).sub_(Su).abs_()
+        allowed = u.abs().add_(mean.abs() + 1).mul_(self.p).mul_(relative)
+        return not _exceeds(difference, allowed.add_(limits.tiny * (1 + self.w.abs())))
+
+    def take(self, rows):
+        """Return S_n of some rows n."""
+        return Softmax(self.w[rows], self.p[rows], self.rest[rows], self.top[rows])
+
+    def times(self, A):
+        """Return S_n A_n, of shape (rows, C, k).
+
+        S_n has no part in what all rows of A_n have in common: the row of the largest
+        p_n is taken off, so that nothing cancels where it nears 1.
+        """
+        p = self.p[:, :, None].to(A)
+        A = A - A.gather(1, self.top[:, :, None].expand(-1, 1, A.shape[2]))
+        A = A - (p * A).sum(1, keepdim=True)
+        return A.mul_(p).mul_(self.w[:, :, None].to(A))
+
+    def product(self, u):
+        """Return S_n u_n, of shape (rows, C)."""
+        return self.times(u[:, :, None])[:, :, 0]
+
+    def absolute_sums(self, elements=None):
+        """Return sum_k |S_n[i,k]|, of shape (rows, C)."""
+        return 2 * self.w.abs() * self.p * self.rest
+
+    def blocks(self, units, columns):
+        """Return S_n[i, k] for i in units, k in columns, of shape (i, rows, k)."""
+        wp = (self.w * self.p).T[units]
+        block = wp[:, :, None] * -self.p[:, columns]
+        same = (units[:, None] == columns)[:, None]
+        return torch.where(same, (wp * self.rest.T[units])[:, :, None], block)
+
+    def one_signed(self):
+        """Tell whether the sign of S_n[i, k] is the same for all n."""
+        return bool((self.w >= 0).all() | (self.w <= 0).all())
+
+
+class Dense:
+    """S_n of any other form; `compute` makes it of shape (rows, C, C)."""
+
+    def __init__(self, compute):
+        self.compute = compute
+        self._S = None
+
+    @property
+    def S(self):  # noqa: N802
+        """S_n, of shape (rows, C, C), computed when it is first asked for."""
+        if self._S is None:
+            self._S = self.compute()
+        return self._S
+
+    def take(self, rows):
+        """Return S_n of some rows n."""
+        return Dense(lambda: self.S[rows])
+
+    def times(self, A):
+        """Return S_n A_n, of shape (rows, C, k)."""
+        return self.S.to(A) @ A
