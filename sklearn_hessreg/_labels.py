@@ -80,7 +80,7 @@ def check_classes(labels):
 
 
 def check_given_classes(classes):
-    """Return the sorted classes that partial_fit was told of."""
+    """Return the sorted classes that are passed to partial_fit."""
     allowed = (
         "a 1-d array-like of at least two labels, or numpy.arange(n_labels) for an "
         "indicator matrix"

@@ -277,8 +277,8 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, mult
     """Validate the caller's own validation set against the training data."""
     if X_val is None or y_val is None:
         raise ValueError(
-            f"X_val is {_given(X_val)}, y_val is {_given(y_val)}, sample_weight_val is "
-            f"{_given(sample_weight_val)}. Pass X_val and y_val together, with or "
+            f"X_val is {_word_for(X_val)}, y_val is {_word_for(y_val)}, "
+            f"sample_weight_val is {_word_for(sample_weight_val)}. Pass X_val and y_val together, with or "
             "without weights, or none of the three."
         )
     try:
@@ -300,6 +300,6 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, mult
     return drop_weightless(X_val, y_val, weight)
 
 
-def _given(value):
+def _word_for(value):
     """Say whether an argument was passed."""
     return "missing" if value is None else "given"

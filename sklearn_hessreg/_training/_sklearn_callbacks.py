@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks on an estimator: told of its fit and of every epoch."""
+"""scikit-learn's callbacks on an estimator: a task for its fit and for every epoch."""
 
 from contextlib import contextmanager
 from functools import partial
