@@ -278,8 +278,8 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, mult
     if X_val is None or y_val is None:
         raise ValueError(
             f"X_val is {_word_for(X_val)}, y_val is {_word_for(y_val)}, "
-            f"sample_weight_val is {_word_for(sample_weight_val)}. Pass X_val and y_val together, with or "
-            "without weights, or none of the three."
+            f"sample_weight_val is {_word_for(sample_weight_val)}. Pass X_val and "
+            "y_val together, with or without weights, or none of the three."
         )
     try:
         X_val = validate_data(
