@@ -8,8 +8,8 @@ classes in the loss and in its Hessian; everything else is an ordinary pipeline.
 classifier stands beside logistic regression, gradient boosting and MLPClassifier.
 
 The data come from ``make_classification``, three of its ten columns cut into strings.
-Hardly any label is wrong, so there is little for the method to prevent, and it does not
-pay here: the network without it (``k=0``) ranks better.
+Hardly any label is wrong, so there is little for the method to prevent: it mends early
+stopping, which stops too soon here, and does not pay beside a fixed number of epochs.
 """
 
 import warnings
@@ -68,13 +68,18 @@ prepare = make_column_transformer(
         make_column_selector(dtype_include="category"),
     ),
 )
-net = {"hidden_layer_sizes": 32, "batch_size": 32, "max_iter": 20, "random_state": 0}
-plain, regularised = (
-    make_pipeline(
-        prepare, HessianRegularizedMLPClassifier(k=k, class_weight="balanced", **net)
+net = {"hidden_layer_sizes": 32, "batch_size": 64, "random_state": 0}
+stopping = {"early_stopping": True, "n_iter_no_change": 5, "n_snapshots": 4}
+
+
+def balanced(**settings):
+    """Make a pipeline whose network weights the classes."""
+    return make_pipeline(
+        prepare,
+        HessianRegularizedMLPClassifier(class_weight="balanced", **net, **settings),
     )
-    for k in (0, 5)
-)
+
+
 models = {
     "LogisticRegression, balanced": make_pipeline(
         prepare, LogisticRegression(class_weight="balanced")
@@ -82,11 +87,14 @@ models = {
     "HistGradientBoosting, balanced": HistGradientBoostingClassifier(
         class_weight="balanced", random_state=0
     ),
-    "MLPClassifier": make_pipeline(prepare, MLPClassifier(**net)),
-    "k=0, balanced": plain,
-    "k=5, balanced": regularised,
+    "MLPClassifier, 30 epochs": make_pipeline(
+        prepare, MLPClassifier(max_iter=30, **net)
+    ),
+    "k=0, balanced, 30 epochs": balanced(k=0, max_iter=30),
+    "k=0, balanced, early stopping": balanced(k=0, **stopping),
+    "k=10, balanced, in cycles": balanced(k=10, **stopping),
 }
-regularised.fit(X, y)
+models["k=10, balanced, in cycles"].fit(X, y)
 
 # %%
 # Accuracy would praise a model that never finds the rare class. Average precision
@@ -117,7 +125,8 @@ print(means.round(3).to_string())
 # Each dot is one of five folds, each stroke their mean. Balanced weights bring the
 # networks to good decisions at 0.5. A threshold chosen afterwards does about as much
 # for MLPClassifier without weights, which also ranks better; gradient boosting ranks
-# best. ``k=5`` gains nothing over ``k=0``.
+# best. Early stopping watches the accuracy, to which a rare class means little, and
+# stops too soon. Cycles make up for most of that, nearly to where 30 epochs end.
 
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharey=True, layout="constrained")
 for ax, metric in zip(axes, scoring, strict=True):

@@ -1,12 +1,12 @@
 """Neural-network classification regularised by exact Hessians, for scikit-learn."""
 
-from sklearn_hessreg._base import __version__
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
     HessianScoresDisplay,
     ReinitHistoryDisplay,
     TrainingCurveDisplay,
 )
+from sklearn_hessreg._fitted import __version__
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._reinit import HessianReinit
 

@@ -1,28 +1,24 @@
-"""What the estimators share: parameters, data to trained net, fitted attributes."""
+"""What the estimators share: parameters, and the way from data to a trained net."""
 
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields
 from functools import partial
-from importlib.metadata import version
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch import NeuralNet
-from skorch.history import History
 from skorch.utils import to_tensor
 
 from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
+from sklearn_hessreg._fitted import FittedNet
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._prediction import predict
 from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
@@ -43,7 +39,6 @@ from sklearn_hessreg._validation import (
     warn_if_fraction,
 )
 
-__version__ = version("sklearn_hessreg")
 _SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
 # what of an MLP cannot change while its training is continued
 _BUILT_FROM = ("hidden_layer_sizes", "activation")
@@ -51,20 +46,15 @@ _BUILT_FROM = ("hidden_layer_sizes", "activation")
 
 # What fitted MLPs of scikit-learn have, under the same names.
 _SKLEARN_ATTRIBUTES = (
-    *("classes_", "n_features_in_", "feature_names_in_", "coefs_", "intercepts_"),
+    *("classes_", "n_features_in_", "feature_names_in_"),
     *("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_"),
     *("loss_", "loss_curve_", "best_loss_"),
     *("validation_scores_", "best_validation_score_"),
 )
 
 
-class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
+class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     """An MLP trained by the engine; a subclass says what its targets mean."""
-
-    # set by fit, for type checkers
-    n_features_in_: int
-    feature_names_in_: NDArray[Any]
-    net_: NeuralNet
 
     _parameter_constraints: dict = {
         **PARAMETER_CONSTRAINTS,
@@ -103,80 +93,6 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
         "skorch_callbacks": [list, tuple, None],
         "verbose": ["verbose"],
     }
-
-    @property
-    def coefs_(self) -> list[NDArray[Any]]:
-        """Weights of each layer, as arrays of shape (in, out)."""
-        layers = self._fitted("coefs_").module_.layers
-        return [layer.weight.detach().cpu().numpy().T.copy() for layer in layers]
-
-    @property
-    def intercepts_(self) -> list[NDArray[Any]]:
-        """Biases of each layer, as arrays of shape (out,)."""
-        layers = self._fitted("intercepts_").module_.layers
-        return [layer.bias.detach().cpu().numpy().copy() for layer in layers]
-
-    @property
-    def history_(self) -> History:
-        """The history of the skorch net: one row per epoch."""
-        return self._fitted("history_").history
-
-    @property
-    def reinit_history_(self) -> list[dict[str, Any]]:
-        """One record per event and layer, see HessianReinit."""
-        return self._callback("reinit_history_", "hessian_reinit").reinit_history_
-
-    @property
-    def n_iter_(self) -> int:
-        """Epochs run by the last call of ``fit`` or ``partial_fit``."""
-        return self._progress("n_iter_").n_iter_
-
-    @property
-    def t_(self) -> int:
-        """Training samples seen by the optimizer."""
-        return self._progress("t_").t_
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Penalised training loss after each epoch, averaged over its batches."""
-        return list(self._progress("loss_curve_").loss_curve_)
-
-    @property
-    def loss_(self) -> float:
-        """The last of these losses."""
-        return self._progress("loss_").loss_curve_[-1]
-
-    @property
-    def best_loss_(self) -> float | None:
-        """The lowest of these losses; None with early stopping."""
-        early_stopping = self._fitted("best_loss_").spec.early_stopping
-        return None if early_stopping else self._progress("best_loss_").best_loss_
-
-    @property
-    def validation_scores_(self) -> list[float] | None:
-        """Score on the validation data after each epoch, if there were any."""
-        return list(self._progress("validation_scores_").validation_scores_) or None
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """The highest of these scores."""
-        progress = self._progress("best_validation_score_")
-        return progress.best_validation_score_ if progress.validation_scores_ else None
-
-    @property
-    def n_layers_(self) -> int:
-        """Number of layers, the inputs included."""
-        return len(self._fitted("n_layers_").spec.layer_units)
-
-    @property
-    def n_outputs_(self) -> int:
-        """Number of outputs of the network."""
-        return self._fitted("n_outputs_").spec.layer_units[-1]
-
-    @property
-    def out_activation_(self) -> str:
-        """What turns the network's outputs into predictions."""
-        return self._fitted("out_activation_").spec.head.out_activation
 
     def hessian_scores(self, X, y, sample_weight=None, *, layers=None):
         """Score the weights by the exact Hessian of the loss on given data.
@@ -248,7 +164,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
             state = capture(self.net_) if continuing else None
             self.net_ = train(spec, data, valid, random_state, state, callbacks)
             if not incremental:
-                self._warn_if_not_converged()
+                self._warn_of_the_end()
         return self
 
     def _resolve(self, continuing):
@@ -316,13 +232,33 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
         shared = {name: params[name] for name in _SPEC_FIELDS - own.keys()}
         return TrainingSpec(**shared, **own), random_state
 
-    def _warn_if_not_converged(self):
-        """Warn if max_iter ended the training."""
-        max_iter = self.net_.spec.max_iter
-        if self.n_iter_ == max_iter and not self.net_.stop_training_:
-            warn_at_caller(
+    def _warn_of_the_end(self):
+        """Warn if max_iter ended the training, or nothing was re-initialised."""
+        net, n_iter = self.net_, self.n_iter_
+        method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
+        first = net.epoch - n_iter  # the last epoch before this training
+        events = any(record["epoch"] > first for record in method.reinit_history_)
+        idle = method.k > 0 and not events
+        converged = net.stop_training_ or bool(method.snapshots_)
+        by_clock = idle and method.reinit_every != "plateau"
+        if n_iter == max_iter and not converged and not by_clock:
+            message = (
                 f"Maximum iterations ({max_iter}) reached and the training has not "
-                "converged yet. Increase max_iter, or tol.",
+                "converged yet. Increase max_iter, or tol."
+            )
+            if idle:
+                message += (
+                    f" No weight was re-initialised (k={method.k:g}): with "
+                    "reinit_every='plateau' that waits for convergence."
+                )
+            warn_at_caller(message, ConvergenceWarning)
+        elif idle:
+            warn_at_caller(
+                f"No weight was re-initialised (k={method.k:g}): training ended after "
+                f"{n_iter} epochs, before the first re-initialisation (reinit_every="
+                f"{method.reinit_every!r}, reinit_until={method.reinit_until}, "
+                f"n_snapshots={method.n_snapshots}). Change these or max_iter, or set "
+                "k=0.",
                 ConvergenceWarning,
             )
 
@@ -332,11 +268,10 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
-        return predict(self.net_, X, getattr(self.net_.spec.head, link))
+        return predict(self.net_, X, link)
 
-    def _to_sklearn(self, kind):
+    def _to_sklearn(self, kind, snapshot):
         """Make a fitted estimator of scikit-learn's, of one's own kind."""
-        check_is_fitted(self)
         names = kind().get_params().keys()
         spec = self.net_.spec
         params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
@@ -346,10 +281,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
         for name in _SKLEARN_ATTRIBUTES:
             if hasattr(self, name):
                 setattr(converted, name, getattr(self, name))
+        converted.coefs_, converted.intercepts_ = snapshot.coefs, snapshot.intercepts
         # what its fit with warm_start and its partial_fit start from
         converted._no_improvement_count = 0
-        converted._best_coefs = self.coefs_
-        converted._best_intercepts = self.intercepts_
+        converted._best_coefs = [coef.copy() for coef in snapshot.coefs]
+        converted._best_intercepts = [bias.copy() for bias in snapshot.intercepts]
         return converted
 
     def _attributes_with(self, net):
@@ -360,42 +296,6 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, BaseEstimator):
     def _dtype(self):
         """Look up the numpy dtype of the fitted weights."""
         return np.dtype(self.net_.spec.dtype)
-
-    def _fitted(self, name):
-        """Return the net of a fitted estimator; unfitted, it lacks the attribute."""
-        if not hasattr(self, "net_"):
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r} before fit."
-            )
-        return self.net_
-
-    def _callback(self, name, part):
-        """Return a callback of the net, where attribute `name` is recorded."""
-        return dict(self._fitted(name).callbacks_)[part]
-
-    def _progress(self, name):
-        """Return the callback that records the losses and scores."""
-        return self._callback(name, "convergence")
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_sklearn_hessreg_version": __version__}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        dumped_by = state.pop("_sklearn_hessreg_version", "before 0.1.0")
-        # minor versions may change what a dump holds
-        if dumped_by.split(".")[:2] != __version__.split(".")[:2]:
-            warn_at_caller(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_sklearn_version=f"{__version__} of sklearn_hessreg",
-                    original_sklearn_version=dumped_by,
-                )
-            )
-        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -36,6 +36,10 @@ class Softmax:
         """Return the indices of the likeliest classes."""
         return logits.argmax(1)
 
+    def decide_by(self, proba):
+        """Return the indices of the classes of highest probability."""
+        return proba.argmax(1)
+
     def right(self, logits, target):
         """Tell which samples are classified rightly; accuracy is their share."""
         return self.decide(logits) == target
@@ -48,6 +52,7 @@ class Logistic:
     out_activation: ClassVar[str] = "logistic"
     criterion: ClassVar[type] = torch.nn.BCEWithLogitsLoss
     score_name: ClassVar[str] = "accuracy"
+    n_labels: int = 1
 
     def target(self, y, dtype):
         """Turn indices of classes, or an indicator matrix, into a matrix of floats."""
@@ -64,6 +69,10 @@ class Logistic:
     def decide(self, logits):
         """Return the indices of the likelier classes, or an indicator matrix."""
         return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits > 0).long()
+
+    def decide_by(self, proba):
+        """Return the indices of the likelier classes, or an indicator matrix."""
+        return proba.argmax(1) if self.n_labels == 1 else (proba > 0.5).long()
 
     def right(self, logits, target):
         """Tell for which samples all labels are right; accuracy is their share."""

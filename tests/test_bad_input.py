@@ -19,6 +19,8 @@ PARAMETERS = {
     "n": (3, r"n=3.*2 with hidden_layer_sizes.*1 to 2"),
     "initializer": ("glorot", r"'initializer'.*'glorot'"),
     "granularity": ("column", r"'granularity'.*'column'"),
+    "reinit_every": ("auto", r"'reinit_every'.*'plateau'.*int.*'auto'"),
+    "n_snapshots": (0, r"'n_snapshots'.*\[1, inf\).*Got 0"),
     "scope": ("net", r"'scope'.*'net'"),
     "criterion": ("gradient", r"'criterion'.*'gradient'"),
     "curvature": ("gauss", r"'curvature'.*'gauss'"),

@@ -1,22 +1,37 @@
 """scikit-learn's own checks, for the defaults and for every option of the method."""
 
 import pytest
+from sklearn.datasets import make_blobs
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
-# small nets, few epochs, a high learning rate: the checks ask for some accuracy
+# small nets, few epochs, a high learning rate: the checks ask for some accuracy, which
+# the mean over the networks of so early epochs has not
 FAST = {
     "hidden_layer_sizes": (16,),
     "max_iter": 15,
     "learning_rate_init": 0.03,
     "n_iter_no_change": 15,
     "reinit_every": 1,
+    "n_snapshots": 1,
 }
 # the weights must have time to recover from the last re-initialisation
 MILD = {**FAST, "k": 2, "reinit_until": 8}
+# many plateaus in few epochs
+CYCLES = {
+    **FAST,
+    "reinit_every": "plateau",
+    "n_snapshots": 5,
+    "max_iter": 40,
+    "n_iter_no_change": 2,
+    "tol": 0.02,
+}
+# in full batches the best score of five rows has been reached after one update
+CYCLES_BY_SCORE = {**CYCLES, "early_stopping": True, "batch_size": 20}
 CONFIGURATIONS = [
     {},
     {**FAST, "k": 0, "solver": "sgd", "learning_rate_init": 0.2},
@@ -28,6 +43,8 @@ CONFIGURATIONS = [
     {**FAST, "hidden_layer_sizes": (16, 8), "n": 3, "reinit_until": 5},
     {**MILD, "hessian_samples": None, "activation": "identity"},
     {**FAST, "hessian_samples": 64, "initializer": "normal", "k": 1},
+    CYCLES,
+    {**CYCLES, "n": 2, "k": 30, "granularity": "unit", "curvature": "per_sample"},
 ]
 # not possible with a validation split, nor does MLPClassifier pass them
 WITH_SPLIT = {
@@ -44,6 +61,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     # or have so few samples
     pytest.mark.filterwarnings("ignore:The validation split is not stratified"),
+    pytest.mark.filterwarnings("ignore:batch_size=20 is larger"),
 ]
 
 
@@ -54,13 +72,24 @@ def expected_to_fail(estimator):
 @parametrize_with_checks(
     [
         HessianRegularizedMLPClassifier(**options)
-        for options in [*CONFIGURATIONS, {**MILD, "early_stopping": True}]
+        for options in [
+            *CONFIGURATIONS,
+            {**MILD, "early_stopping": True},
+            CYCLES_BY_SCORE,
+        ]
     ],
     expected_failed_checks=expected_to_fail,
 )
 def test_passes_scikit_learns_check(estimator, check):
     """No check fails but those that no network with a validation split can pass."""
     check(estimator)
+
+
+@pytest.mark.parametrize("options", [CYCLES, CYCLES_BY_SCORE], ids=["loss", "score"])
+def test_the_checks_of_cycles_train_several(options):
+    X, y = make_blobs(n_samples=300, random_state=0)  # those of check_classifiers_train
+    clf = HessianRegularizedMLPClassifier(**options, random_state=0)
+    assert len(clf.fit(StandardScaler().fit_transform(X), y).snapshots_) == 5
 
 
 @pytest.mark.parametrize("name", WITH_SPLIT)

@@ -1,5 +1,7 @@
 """What docs/evidence.md claims, run again on three of its ten seeds of one table.
 
+Of what it claims only that of integer schedules can be run again.
+
 A bound is the mean of the ten paired differences in docs/results less four of their
 standard deviations over the root of three: where the claim holds, a mean of three
 pairs comes below it once in 30,000 times.
@@ -41,29 +43,8 @@ def test_long_training_on_wrong_labels_ends_above_random_reinitialisation(tmp_pa
     assert found > 0.005
 
 
-def test_the_recommended_settings_end_far_above_plain_training(tmp_path):
-    from study import noise
-
-    arm = "ours n=3 k=30 every=auto per_sample"
-    assert gain(noise, "0.4", arm, "none", tmp_path) > 0.22
-
-
 def test_networks_of_one_training_averaged_end_above_the_last_of_them(tmp_path):
     from study import average
 
     last = last_rows(average, "0.4", ["ours n=3 k=10 per_sample"], tmp_path)
     assert (last["test_accuracy_15"] - last["test_accuracy"]).mean() > 0.01
-
-
-def test_the_default_gains_accuracy_on_a_small_table_with_wrong_labels(tmp_path):
-    from study import defaults
-
-    found = gain(defaults, "0.4", "ours n=1 k=10 every=auto", "none", tmp_path)
-    assert found > 0.009
-
-
-def test_the_default_loses_nothing_on_a_small_table_with_clean_labels(tmp_path):
-    from study import defaults
-
-    found = gain(defaults, "0", "ours n=1 k=10 every=auto", "none", tmp_path)
-    assert found > -0.011

@@ -238,9 +238,9 @@ def test_decay_rates_may_be_integers():
 
 
 def test_early_stopping_returns_the_weights_of_the_best_epoch():
-    clf = make(early_stopping=True, max_iter=50, n_iter_no_change=3).fit(
-        X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2]
-    )
+    one = {"reinit_every": "plateau", "n_snapshots": 1}
+    clf = make(early_stopping=True, max_iter=50, n_iter_no_change=3, **one)
+    clf.fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
     assert clf.score(X[1::2], Y[1::2]) == pytest.approx(clf.best_validation_score_)
     assert clf.best_validation_score_ == max(clf.validation_scores_)
     assert clf.best_loss_ is None
@@ -262,7 +262,7 @@ def test_validation_set_without_early_stopping_is_only_watched():
 
 def test_validation_weights_weight_the_accuracy():
     w = np.arange(150) < 50
-    clf = make().fit(X, Y, X_val=X, y_val=Y, sample_weight_val=w)
+    clf = make(n_snapshots=1).fit(X, Y, X_val=X, y_val=Y, sample_weight_val=w)
     assert clf.validation_scores_[-1] == pytest.approx(clf.score(X[:50], Y[:50]))
 
 
@@ -275,25 +275,6 @@ def test_partial_fit_reinitialises_from_the_second_call_on():
     assert len(clf.loss_curve_) == 3
 
 
-def test_by_default_updates_are_counted_over_calls_of_partial_fit():
-    clf = make(reinit_every="auto", batch_size=2)  # 75 updates in each call
-    for _ in range(5):
-        clf.partial_fit(X, Y, classes=[0, 1, 2])
-    assert [record["epoch"] for record in clf.reinit_history_] == [3, 5]
-
-
-def test_by_default_a_fit_ends_with_a_hundred_updates_after_the_last_event():
-    clf = make(reinit_every="auto", batch_size=3, max_iter=7)  # 50 in each epoch
-    clf.fit(X, Y)
-    assert [record["epoch"] for record in clf.reinit_history_] == [3, 5]
-
-
-def test_by_default_a_warm_start_does_not_wait_for_its_end():
-    clf = make(reinit_every="auto", batch_size=3, max_iter=3, warm_start=True)
-    clf.fit(X, Y).fit(X, Y)
-    assert [record["epoch"] for record in clf.reinit_history_] == [4, 6]
-
-
 def test_warm_start_continues_and_cold_start_does_not():
     warm = make(warm_start=True).fit(X, Y).fit(X, Y)
     assert len(warm.loss_curve_) == 20
@@ -303,9 +284,9 @@ def test_warm_start_continues_and_cold_start_does_not():
 
 def test_set_params_takes_effect_in_the_next_partial_fit():
     clf = make(k=0)
-    for k in (0, 0, 50):
+    for k in (0, 50, 25, 0):  # a cycle ends with the second call, and the third
         clf.set_params(k=k).partial_fit(X, Y, classes=[0, 1, 2])
-    assert [record["count"] for record in clf.reinit_history_] == [12]
+    assert [record["count"] for record in clf.reinit_history_] == [6]
 
 
 @pytest.mark.parametrize("solver", [torch.optim.RMSprop, torch.optim.AdamW])
@@ -346,8 +327,8 @@ def test_one_row_of_a_reversed_array_is_predicted_and_trained_on():
 
 
 def test_the_converted_model_is_the_fitted_one_whatever_the_parameters_are_now():
-    clf = make(hidden_layer_sizes=(8, 5), early_stopping=True).fit(X, Y)
-    expected = clf.to_sklearn()
+    clf = make(hidden_layer_sizes=(8, 5), early_stopping=True, n_snapshots=1)
+    expected = clf.fit(X, Y).to_sklearn()
     clf.set_params(activation="tanh", hidden_layer_sizes=(3,), early_stopping=False)
     converted = clf.to_sklearn()
     assert np.array_equal(converted.predict_proba(X), expected.predict_proba(X))
@@ -355,15 +336,19 @@ def test_the_converted_model_is_the_fitted_one_whatever_the_parameters_are_now()
     assert (converted.best_loss_, clf.best_loss_) == (None, None)
 
 
-def test_the_converted_model_shares_no_record_with_ours():
-    clf = make().fit(X, Y)
-    before = clf.loss_curve_
-    clf.to_sklearn().partial_fit(X, Y)
-    assert clf.loss_curve_ == before
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_the_converted_model_shares_no_record_and_no_weight_with_ours(n_snapshots):
+    clf = make(n_snapshots=n_snapshots).fit(X, Y)
+    curve, proba = clf.loss_curve_, clf.predict_proba(X)
+    converted = clf.to_sklearn()
+    for mlp in getattr(converted, "estimators_", [converted]):
+        mlp.partial_fit(X, Y)
+    assert clf.loss_curve_ == curve
+    assert np.array_equal(clf.predict_proba(X), proba)
 
 
 def test_a_converted_early_stopped_model_trains_on_with_warm_start():
-    clf = make(early_stopping=True, validation_fraction=0.3).fit(X, Y)
+    clf = make(early_stopping=True, validation_fraction=0.3, n_snapshots=1).fit(X, Y)
     converted = clf.to_sklearn().set_params(warm_start=True, max_iter=1, tol=1)
     assert converted.fit(X, Y).predict(X).shape == (150,)
 
@@ -506,7 +491,7 @@ def test_hook_of_batches_that_a_callback_gives_itself_is_called():
 
 
 def test_the_net_predicts_logits_from_arrays():
-    clf = make().fit(X, Y)
+    clf = make(n_snapshots=1).fit(X, Y)
     assert np.array_equal(clf.net_.predict(X).argmax(1), clf.predict(X))
 
 
@@ -540,7 +525,7 @@ def test_is_silent_unless_verbose(capsys):
 
 def test_warns_where_max_iter_ended_the_training():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(10\).*max_iter"):
-        make().fit(X, Y)
+        make(k=0).fit(X, Y)
 
 
 def test_warns_once_of_an_expensive_hessian_with_the_cost_and_two_ways_out():

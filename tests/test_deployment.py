@@ -4,17 +4,22 @@ import copy
 import io
 import pickle
 import re
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import joblib
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import skops.io
 import torch
 from scipy.sparse import csr_array
 from skl2onnx import to_onnx
+from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -56,11 +61,40 @@ def through_skops(model):
     return skops.io.loads(dumped, trusted=types)
 
 
-def assert_trains_on_alike(one, two):
-    for each in (one, two):
-        each.partial_fit(X, Y)
+def through_joblib(model, mmap_mode=None):
+    with tempfile.TemporaryDirectory() as folder:
+        joblib.dump(model, f"{folder}/model.joblib")
+        return joblib.load(f"{folder}/model.joblib", mmap_mode=mmap_mode)
+
+
+COPIES = {
+    "pickle": through_pickle,
+    "joblib": through_joblib,
+    "mapped joblib": partial(through_joblib, mmap_mode="r"),
+    "skops": through_skops,
+    "deepcopy": copy.deepcopy,
+}
+every_copy = pytest.mark.parametrize("through", COPIES.values(), ids=COPIES)
+# a plateau at every third epoch
+QUICK = {"reinit_every": "plateau", "tol": 10.0, "n_iter_no_change": 1}
+
+
+def assert_same_networks(one, two):
     for a, b in zip(one.coefs_, two.coefs_, strict=True):
         assert np.array_equal(a, b)
+    assert len(one.snapshots_) == len(two.snapshots_)
+    for a, b in zip(one.snapshots_, two.snapshots_, strict=True):
+        assert (a.epoch, a.score) == (b.epoch, b.score)
+        for A, B in zip(a.coefs, b.coefs, strict=True):
+            assert np.array_equal(A, B)
+
+
+def assert_trains_on_alike(one, two, epochs=1):
+    for each in (one, two):
+        for _ in range(epochs):
+            each.partial_fit(X, Y)
+    assert_same_networks(one, two)
+    assert np.array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
 def packages(dumped):
@@ -79,10 +113,11 @@ def packages(dumped):
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 @pytest.mark.parametrize("scaled", [True, False], ids=["pipeline", "alone"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype):
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype, n_snapshots):
     rows = X.astype(dtype)
     steps = [StandardScaler()] if scaled else []
-    model = make_pipeline(*steps, make()).fit(rows, labels)
+    model = make_pipeline(*steps, make(n_snapshots=n_snapshots)).fit(rows, labels)
     clf = model.steps.pop()[1]
     converted = to_onnx(
         make_pipeline(*steps, clf.to_sklearn()), rows[:1], options={"zipmap": False}
@@ -101,7 +136,7 @@ def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype):
 
 def test_onnx_runtime_predicts_several_labels_in_float32():
     rows = X.astype(np.float32)
-    clf = make().fit(rows, INDICATORS)
+    clf = make(n_snapshots=1).fit(rows, INDICATORS)
     converted = to_onnx(clf.to_sklearn(), rows[:1], options={"zipmap": False})
     session = onnxruntime.InferenceSession(
         converted.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -113,8 +148,9 @@ def test_onnx_runtime_predicts_several_labels_in_float32():
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_skops_trusts_the_converted_model_as_it_is(labels):
-    clf = make().fit(X, labels).to_sklearn()
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_skops_trusts_the_converted_model_as_it_is(labels, n_snapshots):
+    clf = make(n_snapshots=n_snapshots).fit(X, labels).to_sklearn()
     dumped = skops.io.dumps(clf)
     assert skops.io.get_untrusted_types(data=dumped) == []
     loaded = skops.io.loads(dumped)
@@ -122,8 +158,9 @@ def test_skops_trusts_the_converted_model_as_it_is(labels):
     assert np.array_equal(loaded.predict(X), clf.predict(X))
 
 
-def test_the_converted_model_needs_neither_torch_nor_this_package():
-    dumped = pickle.dumps(make().fit(X, Y).to_sklearn())
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_the_converted_model_needs_neither_torch_nor_this_package(n_snapshots):
+    dumped = pickle.dumps(make(n_snapshots=n_snapshots).fit(X, Y).to_sklearn())
     assert packages(dumped) <= {"sklearn", "numpy", "builtins", "copyreg"}
 
 
@@ -154,6 +191,109 @@ def test_a_loaded_model_trains_on_to_the_bit(options, through):
     loaded = through(clf)
     assert loaded.history_ == clf.history_
     assert_trains_on_alike(clf, loaded)
+
+
+@every_copy
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("max_iter", [6, 8], ids=["complete", "cut off"])
+def test_copies_of_a_fitted_model_have_its_snapshots(through, early_stopping, max_iter):
+    clf = make(**QUICK | {"max_iter": max_iter, "early_stopping": early_stopping})
+    loaded = through(clf.fit(X, Y))
+    assert len(clf.snapshots_) >= 2
+    assert_same_networks(clf, loaded)
+    for name in ("predict_proba", "predict_log_proba", "predict"):
+        assert np.array_equal(getattr(loaded, name)(X), getattr(clf, name)(X))
+
+
+@every_copy
+@pytest.mark.parametrize("calls", [1, 3, 5, 6], ids="after {} epochs".format)
+def test_copies_in_any_epoch_of_a_cycle_train_on_to_the_bit(through, calls):
+    clf = make(**QUICK, n_snapshots=2)
+    for _ in range(calls):
+        clf.partial_fit(X, Y, classes=[0, 1, 2])
+    loaded = through(clf)
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_trains_on_alike(clf, loaded, epochs=7)
+    assert loaded.reinit_history_[-1]["cycle"] == clf.reinit_history_[-1]["cycle"] >= 3
+
+
+@every_copy
+def test_copies_start_warm_to_the_bit(through):
+    clf = make(**QUICK | {"max_iter": 8, "warm_start": True}).fit(X, Y)
+    loaded = through(clf)
+    assert_same_networks(clf.fit(X, Y), loaded.fit(X, Y))
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+
+
+@every_copy
+def test_a_model_that_trains_on_leaves_its_copy_alone(through):
+    clf = make(**QUICK)
+    for _ in range(4):
+        clf.partial_fit(X, Y, classes=[0, 1, 2])
+    loaded, before = through(clf), clf.predict_proba(X)
+    for _ in range(4):
+        clf.partial_fit(X, Y)
+    assert not np.array_equal(clf.predict_proba(X), before)
+    assert np.array_equal(loaded.predict_proba(X), before)
+
+
+def test_a_clone_is_unfitted_and_trains_to_the_same_snapshots():
+    clf = make(**QUICK | {"max_iter": 8}).fit(X, Y)
+    other = clone(clf)
+    assert not hasattr(other, "snapshots_")
+    assert_same_networks(clf, other.fit(X, Y))
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_several_snapshots_become_a_vote_that_predicts_the_same(labels, dtype):
+    rows = X.astype(dtype)
+    clf = make().fit(rows, labels)
+    voting = clf.to_sklearn()
+    assert isinstance(voting, VotingClassifier)
+    assert voting.voting == "soft"
+    assert len(voting.estimators_) == len(clf.snapshots_) == 3
+    # sums of 4 and 8 terms, none above 16
+    np.testing.assert_allclose(
+        voting.predict_proba(rows),
+        clf.predict_proba(rows),
+        rtol=0,
+        atol=12 * 16 * np.finfo(dtype).eps,
+    )
+    assert voting.predict(rows).dtype == clf.predict(rows).dtype
+    assert np.array_equal(voting.predict(rows), clf.predict(rows))
+    assert np.array_equal(voting.classes_, clf.classes_)
+    assert voting.score(rows, labels) == clf.score(rows, labels)
+
+
+@pytest.mark.filterwarnings("error:X .*feature names")
+def test_a_vote_has_the_names_of_the_features():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = make().fit(frame, Y)
+    voting = clf.to_sklearn()
+    assert list(voting.feature_names_in_) == list("abcd")
+    assert voting.n_features_in_ == 4
+    assert np.array_equal(voting.predict(frame), clf.predict(frame))
+
+
+def test_networks_of_a_vote_can_be_had_by_name():
+    voting = make().fit(X, Y).to_sklearn()
+    assert list(voting.named_estimators_) == ["snapshot_1", "snapshot_2", "snapshot_3"]
+    assert voting.named_estimators_["snapshot_2"] is voting.estimators_[1]
+    assert voting.get_params()["snapshot_2"] is voting.estimators_[1]
+
+
+def test_a_vote_can_be_cloned_and_trained():
+    voting = clone(make().fit(X, Y).to_sklearn())
+    assert voting.fit(X, Y).predict(X).shape == (150,)
+
+
+def test_several_snapshots_of_several_labels_are_refused_with_the_ways_out():
+    clf = make().fit(X, INDICATORS)
+    with pytest.raises(
+        ValueError, match=r"3 snapshots of several labels.*n_snapshots=1.*snapshots_"
+    ):
+        clf.to_sklearn()
 
 
 @pytest.mark.parametrize("container", [np.asarray, csr_array])
@@ -286,7 +426,7 @@ def test_a_dump_of_another_minor_version_is_warned_of(dumped_by, monkeypatch):
 
 def test_a_dump_of_this_minor_version_is_not_warned_of(monkeypatch):
     dumped = pickle.dumps(make().fit(X, Y))
-    monkeypatch.setattr("sklearn_hessreg._base.__version__", "0.1.7")
+    monkeypatch.setattr("sklearn_hessreg._fitted.__version__", "0.1.7")
     assert pickle.loads(dumped).predict(X).shape == (150,)
 
 

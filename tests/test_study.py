@@ -63,6 +63,36 @@ def test_an_unknown_word_in_an_arm_is_named():
         parameters("ours n=3 colour=red", 2)
 
 
+def test_the_withdrawn_schedule_is_refused_with_those_that_are_allowed():
+    from study.arms import parameters
+
+    with pytest.raises(ValueError, match=r"every=auto .*withdrawn.*every=plateau"):
+        parameters("ours n=3 every=auto", 2)
+
+
+def test_a_schedule_that_is_no_number_is_named():
+    from study.arms import parameters
+
+    with pytest.raises(ValueError, match="every=often is no schedule"):
+        parameters("ours n=3 every=often", 2)
+
+
+def test_an_arm_with_a_plateau_has_one_row_of_its_averaged_networks():
+    from sklearn.metrics import accuracy_score
+    from study import noise
+    from study.arms import make_estimator
+
+    split = noise.load("digits", 0.4, 0, quick=True)
+    settings = {"seed": 0, "epochs": 60, "hidden_layer_sizes": (16,)}
+    settings |= {"learning_rate_init": 0.05}
+    arm = "ours n=1 k=30 every=plateau early_stopping"
+    (row,) = noise.train(arm, split.X_train, split.y_train, split, settings)
+    clf = make_estimator(arm, **settings).fit(split.X_train, split.y_train)
+    assert len(clf.snapshots_) > 1
+    right = accuracy_score(split.y_test, clf.predict(split.X_test))
+    assert (row["epoch"], row["test_accuracy"]) == (clf.n_iter_, right)
+
+
 def test_all_arms_of_a_seed_see_the_same_data():
     from study.data import load
 
@@ -271,11 +301,22 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     assert drawn == {"noise_digits", "comparisons", "settings", "average", "stream"}
 
 
+def test_all_clean_tables_are_in_one_file(tmp_path):
+    from study import tables
+
+    command = ["--quick", "--results", str(tmp_path), "--seeds", "0"]
+    tables.main([*command, "--dataset", "iris", "multi1", "--arms", "default*"])
+    rows = pd.read_csv(tmp_path / "tables_plateau.csv")
+    assert rows["dataset"].tolist() == ["iris"] * 2 + ["multi1"] * 2
+    assert rows["arm"].tolist() == ["default", "default early_stopping"] * 2
+    assert rows["test_accuracy"].between(0, 1).all()
+
+
 @pytest.mark.parametrize("dataset", ["digits", "cancer", "classification"])
 def test_defaults_leave_the_last_epoch_of_each_run(dataset, tmp_path):
     from study import defaults
 
-    arms = ["none", "ours n=1 k=10 every=auto"]
+    arms = ["none", "ours n=1 k=10 every=plateau"]
     command = ["--quick", "--dataset", dataset, "--results", str(tmp_path)]
     defaults.main([*command, "--arms", *arms, "--seeds", "0"])
     rows = pd.read_csv(tmp_path / f"defaults_{dataset}.csv")

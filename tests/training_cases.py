@@ -19,6 +19,7 @@ METHOD = {
     "curvature": "mean_loss",
     "criterion": "hessian",
     "reinit_every": 1,
+    "n_snapshots": 10,
     "reinit_until": None,
     "hessian_samples": 32,
     "optimizer_state": "keep",

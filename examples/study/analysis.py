@@ -30,8 +30,9 @@ def load(folder, study):
 
 
 def at_epoch(rows, epoch):
-    """Take the rows of one epoch, and those of the peers, which have no epochs."""
-    return rows[(rows["epoch"] == epoch) | rows["arm"].isin(PEERS)]
+    """Take the rows of one epoch, and those of arms that have one row for a fit."""
+    one_row = rows["arm"].isin(PEERS) | rows["arm"].str.contains("every=plateau")
+    return rows[(rows["epoch"] == epoch) | one_row]
 
 
 def selected(rows, epoch):

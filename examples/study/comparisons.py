@@ -45,6 +45,12 @@ FURTHER = [
     ("CleanLearning ours n=3 k=10", "CleanLearning MLPClassifier early_stopping"),
     ("ours n=3 k=10 dropout=0.3", "dropout=0.3"),
 ]
+# on clean tables, with the present schedule
+TABLES = [
+    ("default", "none"),
+    ("default early_stopping", "none early_stopping"),
+    ("default early_stopping", "none"),
+]
 SEARCHED = [
     ("ours searched", other)
     for other in ("none", "dropout searched", "weight_decay searched")

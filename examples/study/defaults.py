@@ -10,10 +10,9 @@ from study.runner import Study
 
 ARMS = [
     "none",
-    "ours n=1 k=10 every=auto",
     "ours n=1 k=10",
-    *[f"{who} n=1 k=10 every=auto" for who in ("random", "magnitude")],
-    "ours n=2 k=10 every=auto",
+    *[f"{who} n=1 k=10 every=plateau" for who in ("ours", "random", "magnitude")],
+    "ours n=2 k=10 every=plateau",
 ]
 
 

@@ -4,7 +4,7 @@ from study.arms import NOISE_ARMS, make_estimator
 from study.data import DATASETS, NOISES, load
 from study.peers import PEERS, fit_peer, make_peer
 from study.runner import Study
-from study.watch import Watch
+from study.watch import Watch, measure
 
 COLUMNS = [
     *("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy"),
@@ -34,16 +34,21 @@ def run(key, epochs, quick):
 
 
 def train(arm, X, y, split, settings):
-    """Fit an arm's estimator on X, y; return what a Watch saw."""
-    watch = Watch(
-        {
-            "train": (X, y),
-            "valid": (split.X_valid, split.y_valid),
-            "test": (split.X_test, split.y_test),
-        }
-    )
+    """Fit an arm's estimator on X, y; return what a Watch saw.
+
+    With ``every=plateau`` it is one row, of the mean of the snapshots in the end.
+    """
+    data = {
+        "train": (X, y),
+        "valid": (split.X_valid, split.y_valid),
+        "test": (split.X_test, split.y_test),
+    }
+    watch = Watch(data)
     clf = make_estimator(arm, callbacks=[("watch", watch)], **settings).fit(X, y)
-    return dict(clf.net_.callbacks_)["watch"].rows_
+    rows = dict(clf.net_.callbacks_)["watch"].rows_
+    if clf.reinit_every == "plateau":
+        return [rows[-1] | measure(clf, data)]
+    return rows
 
 
 def as_rows(rows):

@@ -6,10 +6,10 @@ They get training and validation rows together and split them as they like.
 from time import process_time
 
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
-from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neural_network import MLPClassifier
 
 from study.arms import make_estimator
+from study.watch import measure
 
 PEERS = [
     "MLPClassifier early_stopping",
@@ -48,14 +48,7 @@ def fit_peer(peer, split):
     start = process_time()
     peer.fit(X, y)
     row = {"epoch": getattr(peer, "n_iter_", None), "seconds": process_time() - start}
-    for name, data, target in (
-        ("train", X, y),
-        ("test", split.X_test, split.y_test),
-    ):
-        proba = peer.predict_proba(data)
-        row[f"{name}_accuracy"] = accuracy_score(target, proba.argmax(1))
-        row[f"{name}_loss"] = log_loss(target, proba, labels=range(proba.shape[1]))
-    return row
+    return row | measure(peer, {"train": (X, y), "test": (split.X_test, split.y_test)})
 
 
 def _clean_learning():

@@ -20,7 +20,8 @@ class Study:
     """A study's name, what is varied, and how long is trained.
 
     `run(key, epochs, quick)` makes one run and returns a list of rows with `columns`;
-    a key is (dataset, noise, arm, seed).
+    a key is (dataset, noise, arm, seed). A data set has a file of its own, or all are
+    in one, if that has a name, `file`.
     """
 
     name: str
@@ -31,6 +32,11 @@ class Study:
     arms: list
     seeds: int
     epochs: int
+    file: str | None = None
+
+    def path(self, folder, dataset):
+        """Name the file of a data set."""
+        return file_of(folder, self.name, self.file or dataset)
 
     def keys(self, options):
         """List the runs that the options ask for, the arms of a seed together."""
@@ -92,7 +98,7 @@ def execute(study, options):
     keys = study.keys(options)
     done = set()
     for dataset in options.dataset:
-        done |= finished(file_of(options.results, study.name, dataset))
+        done |= finished(study.path(options.results, dataset))
     pending = [key for key in keys if key not in done]
     work = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
         delayed(_attempt)(study.run, key, options.epochs, options.quick)
@@ -102,7 +108,7 @@ def execute(study, options):
     with tqdm(total=len(keys), initial=len(keys) - len(pending), unit="run") as bar:
         for key, rows, error in work:
             if error is None:
-                path = file_of(options.results, study.name, key[0])
+                path = study.path(options.results, key[0])
                 append(path, key, rows, study.columns)
             else:
                 failed += 1

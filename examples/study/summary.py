@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import average, noise, paper, search, stream
+from study import average, noise, paper, search, stream, tables
 from study.analysis import differences, final, interval, load, selected, with_tuned
 from study.comparisons import (
     AVERAGED,
@@ -15,6 +15,7 @@ from study.comparisons import (
     NOT_AVERAGED,
     SEARCHED,
     STREAMED,
+    TABLES,
 )
 from study.results import FOLDER
 
@@ -133,6 +134,26 @@ def noise_tables(folder):
             title = f"### {dataset}, {level:.0%} wrong labels, epoch {epoch:g}"
             yield markdown(title, records)
     yield missing(rows, noise.STUDY)
+
+
+def clean_tables(folder):
+    """Write the tables of the defaults on clean tables."""
+    rows = load(folder, tables.STUDY)
+    records = compare(rows, TABLES, ["test_accuracy"])
+    yield markdown("## Defaults on clean tables, present schedule", records)
+    records = [
+        {
+            "data set": case[0],
+            "arm": case[1],
+            "accuracy": cell(runs["test_accuracy"]),
+            "epochs": f"{runs['epoch'].mean():.0f}",
+            "networks averaged": f"{runs['snapshots'].mean():.1f}",
+            "runs": len(runs),
+        }
+        for case, runs in rows.groupby(["dataset", "arm"], sort=False)
+    ]
+    yield markdown("### All arms of the defaults on clean tables", records)
+    yield missing(rows, tables.STUDY)
 
 
 def search_tables(folder):
@@ -256,14 +277,15 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
     folder = parser.parse_args(argv).results
-    for tables in (
+    for write in (
+        clean_tables,
         paper_tables,
         noise_tables,
         search_tables,
         average_tables,
         stream_tables,
     ):
-        print("\n".join(tables(folder)))
+        print("\n".join(write(folder)))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ class TrainingCurveDisplay:
         Accuracy on the validation data after each epoch, NaN where there is none.
     reinit_epochs : array-like of int, default=()
         The epochs, counted from 1, that start with a re-initialisation.
+    score_name : str, default="accuracy"
+        What the validation scores are.
 
     Attributes
     ----------
@@ -79,10 +81,12 @@ class TrainingCurveDisplay:
         loss_curve: Sequence[float] | NDArray[Any],
         validation_scores: Sequence[float] | NDArray[Any] | None = None,
         reinit_epochs: Sequence[int] | NDArray[Any] = (),
+        score_name: str = "accuracy",
     ) -> None:
         self.loss_curve = loss_curve
         self.validation_scores = validation_scores
         self.reinit_epochs = reinit_epochs
+        self.score_name = score_name
 
     @classmethod
     def from_estimator(
@@ -122,6 +126,7 @@ class TrainingCurveDisplay:
             loss_curve=[row["train_loss"] for row in rows],
             validation_scores=None if np.isnan(scores).all() else scores,
             reinit_epochs=sorted({record["epoch"] for record in clf.reinit_history_}),
+            score_name=clf.net_.spec.head.score_name,
         )
         return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
 
@@ -157,7 +162,7 @@ class TrainingCurveDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         curves = [("training\nloss", self.loss_curve)]
         if self.validation_scores is not None:
-            curves.append(("validation\naccuracy", self.validation_scores))
+            curves.append((f"validation\n{self.score_name}", self.validation_scores))
         self.axes_ = _panels(ax, len(curves))
         self.figure_ = self.axes_[0].figure
         self.lines_, self.events_ = [], []

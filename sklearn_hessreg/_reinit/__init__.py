@@ -6,11 +6,12 @@ from sklearn_hessreg._reinit._parameters import (
     document_parameters,
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
-from sklearn_hessreg._reinit._schedule import epochs_between
+from sklearn_hessreg._reinit._schedule import Plateau, epochs_between
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "HessianReinit",
+    "Plateau",
     "document_parameters",
     "epochs_between",
     "reduce_units",

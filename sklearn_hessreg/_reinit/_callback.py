@@ -1,54 +1,34 @@
-"""HessianReinit: when and where a skorch net re-initialises weights, and the record."""
+"""HessianReinit: the method for any skorch net, and what the estimator drives."""
 
-import math
-from dataclasses import asdict
-from functools import partial
-from numbers import Integral
 from time import perf_counter
 from typing import Any, Literal
 
 import torch
-from sklearn import get_config
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
-from skorch.utils import to_tensor
 
-from sklearn_hessreg._hessian import (
-    check_layers,
-    score_layers,
-    select_layers,
-)
-from sklearn_hessreg._reinit._criterion import (
-    call_criterion,
-    magnitudes,
-    random_scores,
-)
-from sklearn_hessreg._reinit._layers import (
-    check_units,
-    of_weights,
-    trainable_layers,
-    trained_bias,
-    trained_rows,
-)
+from sklearn_hessreg._reinit._cycles import Cycles
+from sklearn_hessreg._reinit._event import Event
 from sklearn_hessreg._reinit._module import (
     has_lazy_parameters,
     initialise_lazy_parameters,
     uncompiled,
 )
-from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._parameters import (
-    PARAMETER_CONSTRAINTS,
+    CALLBACK_CONSTRAINTS,
     document_parameters,
 )
 from sklearn_hessreg._reinit._record import describe_event
-from sklearn_hessreg._reinit._redraw import (
-    draw_like,
-    reduce_units,
-    select_top_k,
-    write_masked,
+from sklearn_hessreg._reinit._schedule import is_cycle_over
+from sklearn_hessreg._reinit._snapshots import average, take_weights
+from sklearn_hessreg._reinit._watch import (
+    cut_off,
+    end_cycle,
+    read_monitor,
+    resume,
+    watch_epoch,
 )
-from sklearn_hessreg._reinit._samples import draw_samples, to_batch, two_samples
-from sklearn_hessreg._reinit._schedule import Progress, is_due
 from sklearn_hessreg._typing import (
     Aggregation,
     Criterion,
@@ -60,17 +40,18 @@ from sklearn_hessreg._typing import (
 )
 
 KEPT_EVENTS = 1000  # of earlier trainings, in the record
-_SEED = Interval(Integral, 0, 2**63 - 1, closed="both")
 
 
 @document_parameters
 class HessianReinit(Callback):
     """Re-initialise the weights of highest curvature between a skorch net's epochs.
 
-    At the start of an epoch, but not of the first, the exact Hessian of the net's loss
-    is reduced to one score per weight for each of the last ``n`` layers, and the top
-    ``k`` percent of the weights are drawn anew. Nothing is re-initialised after the
-    last update, so scores, checkpoints and the returned model see trained weights.
+    Training goes in cycles. At the end of each the network is kept, a snapshot. At the
+    start of the next epoch the exact Hessian of the net's loss is reduced to one score
+    per weight for each of the last ``n`` layers, and the top ``k`` percent of the
+    weights are drawn anew. Nothing is re-initialised after the last update, so scores,
+    checkpoints and the returned net, which is the last snapshot, are of trained
+    weights.
 
     Parameters
     ----------
@@ -83,22 +64,36 @@ class HessianReinit(Callback):
     %(curvature)s
     %(criterion)s
     %(reinit_every)s
+    %(n_snapshots)s
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    random_state : int, default=None
-        Seed of all draws; None takes one from the operating system.
+    %(monitor)s
+    %(lower_is_better)s
+    %(load_best)s
+    %(tol)s
+    %(n_iter_no_change)s
+    %(random_state)s
 
     Attributes
     ----------
     reinit_history_ : list of dict
         One record for each event and layer: ``epoch`` (the epoch that starts with it,
-        counted from 1 since the net was initialised), ``layer``, ``count`` (weights or
-        units redrawn), ``overlap`` (share of them also redrawn by the previous event,
-        NaN where there is none), ``unit_share`` (float32 array: the share redrawn of
-        each output unit's weights, or of each row of the weight of any other layer),
-        ``score_min`` and ``score_max`` over the layer, ``seconds`` (of the whole event,
-        all layers).
+        counted from 1 since the net was initialised), ``cycle`` (that begins with it,
+        from 2 on), ``monitored`` (of the cycle before, NaN where there is none),
+        ``layer``, ``count`` (weights or units redrawn), ``overlap`` (share of them also
+        redrawn by the previous event, NaN where there is none), ``unit_share`` (float32
+        array: the share redrawn of each output unit's weights, or of each row of the
+        weight of any other layer), ``score_min`` and ``score_max`` over the layer,
+        ``seconds`` (of the whole event, all layers).
+    snapshots_ : list of dict
+        The networks kept: ``cycle`` (from 1), ``epoch`` (its last), ``score`` (what was
+        monitored, None where nothing was), ``weights`` (read-only arrays by the names
+        of the module's ``state_dict``). A cycle that the end of the training cut off is
+        among them if it is the first, or no worse than the worst of the others. With
+        ``k=0`` there are none.
+    is_complete : bool
+        Whether ``n_snapshots`` are kept under ``reinit_every="plateau"``.
 
     Raises
     ------
@@ -107,11 +102,17 @@ class HessianReinit(Callback):
         larger than the number of trainable weight layers, one of the last ``n`` cannot
         be scored (see :func:`hessian_scores`), the initializer's draw has another shape
         or is not finite, the criterion's function returns something else than scores,
-        or the optimizer's state cannot be reset for single weights. At an event, if
-        scores are not finite. No weight has been changed then.
+        or the optimizer's state cannot be reset for single weights. At the end of an
+        epoch, if the history has no column ``monitor``. At an event, if scores are not
+        finite. No weight has been changed then.
 
     Notes
     -----
+    With ``n_snapshots`` kept at a plateau the training ends as skorch's EarlyStopping
+    ends it, so callbacks after this one do not see the end of that epoch.
+    ``partial_fit`` goes on where the training was, also in the middle of a cycle, and
+    keeps the last ``n_snapshots``.
+
     The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
     ``module_`` in evaluation mode, without ``torch.compile``. All Hessian samples pass
     through the net as one batch of its ``iterator_valid``. Those of an
@@ -143,12 +144,14 @@ class HessianReinit(Callback):
     ...     ],
     ...     verbose=0,
     ... )
-    >>> net = net.fit(X.astype("float32"), y)
-    >>> [
-    ...     (r["epoch"], r["layer"], r["count"])
-    ...     for r in dict(net.callbacks_)["hessian"].reinit_history_
-    ... ]
+    >>> X = X.astype("float32")
+    >>> method = dict(net.fit(X, y).callbacks_)["hessian"]
+    >>> [(r["epoch"], r["layer"], r["count"]) for r in method.reinit_history_]
     [(2, '0', 40), (2, '2', 4), (3, '0', 40), (3, '2', 4)]
+    >>> [snapshot["epoch"] for snapshot in method.snapshots_]
+    [1, 2, 3]
+    >>> method.average(net, X).shape
+    (100, 2)
     """
 
     def __init__(
@@ -161,10 +164,16 @@ class HessianReinit(Callback):
         scope: Scope = "layer",
         curvature: Curvature = "mean_loss",
         criterion: Criterion = "hessian",
-        reinit_every: int | Literal["auto"] = "auto",
+        reinit_every: int | Literal["plateau"] = "plateau",
+        n_snapshots: int = 10,
         reinit_until: int | None = None,
         hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "keep",
+        monitor: str | None = "valid_loss",
+        lower_is_better: bool = True,
+        load_best: bool = False,
+        tol: float = 1e-4,
+        n_iter_no_change: float = 10,
         random_state: int | None = None,
     ) -> None:
         self.k = k
@@ -176,19 +185,25 @@ class HessianReinit(Callback):
         self.curvature = curvature
         self.criterion = criterion
         self.reinit_every = reinit_every
+        self.n_snapshots = n_snapshots
         self.reinit_until = reinit_until
         self.hessian_samples = hessian_samples
         self.optimizer_state = optimizer_state
+        self.monitor = monitor
+        self.lower_is_better = lower_is_better
+        self.load_best = load_best
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
 
     def initialize(self):
-        """Forget all events and seed the generator anew."""
+        """Forget all cycles and seed the generator anew."""
         self.generator_ = torch.Generator(device="cpu")
         if self.random_state is None:
             self.generator_.seed()
         else:
             self.generator_.manual_seed(int(self.random_state))
-        self.progress_ = Progress()
+        self.cycles_ = Cycles()
         self.records_ = []
         self.masks_ = {}
         return self
@@ -198,13 +213,95 @@ class HessianReinit(Callback):
         """The records of all events, in a list that later events leave as it is."""
         return list(self.records_)
 
+    @property
+    def snapshots_(self) -> list[dict[str, Any]]:
+        """The snapshots, in a list that later cycles leave as it is."""
+        return self.cycles_.members(self.n_snapshots, self.cycles_.cut)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether ``n_snapshots`` are kept, with which training ends at a plateau."""
+        bounded = self.reinit_every == "plateau" and self.k > 0
+        return bounded and len(self.cycles_.kept) >= self.n_snapshots
+
+    def is_cycle_over(self, plateaued: bool) -> bool:
+        """Tell whether the epoch that is ending ends a cycle; with ``k=0`` none does.
+
+        For who trains the net with ``monitor=None``, in the ``on_epoch_end`` of a
+        callback behind this one. ``plateaued`` says whether what is watched there has
+        reached its plateau; under an integer ``reinit_every`` it does not matter.
+        """
+        progress = self.cycles_.progress
+        over = is_cycle_over(progress, self.reinit_every, self.reinit_until, plateaued)
+        return over and self.k > 0
+
+    def end_cycle(self, net: Any, score: float | None) -> None:
+        """Keep a snapshot of the net as it is; the next epoch begins with an event.
+
+        ``score`` is the cycle's, for its record. The oldest beyond ``n_snapshots`` is
+        dropped.
+        """
+        weights = take_weights(uncompiled(net).module_)
+        self.cycles_ = self.cycles_.end_cycle(weights, score, self.n_snapshots)
+
+    def members(self, net: Any, score: float | None) -> list[dict[str, Any]]:
+        """List the snapshots that predict, with ``monitor=None``.
+
+        They are those kept and, in a dict of the same form, the network in training, if
+        it has been trained since the last cycle ended and ``score``, its cycle's, is no
+        worse than that of the worst snapshot, or if there is none.
+        """
+        cycles = self.cycles_
+        counts = cycles.is_under_way and cycles.counts(score, self.lower_is_better)
+        if cycles.kept and not counts:
+            return cycles.members(self.n_snapshots)
+        weights = take_weights(uncompiled(net).module_)
+        return cycles.members(self.n_snapshots, cycles.snapshot(weights, score))
+
+    def forget_snapshots(self) -> None:
+        """Begin a new training from the net's weights.
+
+        There are no snapshots then, no event is due, and a new cycle begins; epochs and
+        cycles are counted on.
+        """
+        self.cycles_ = self.cycles_.forget()
+
+    def average(self, net: Any, X: Any, method: str = "predict_proba") -> Any:
+        """Average the predictions of all snapshots.
+
+        Parameters
+        ----------
+        net : skorch net
+            The net that this callback belongs to. Its module has the same weights
+            afterwards as before.
+        X : input data
+            As the net takes it.
+        method : str, default="predict_proba"
+            The net's method that returns an array: ``"predict_proba"`` of a classifier,
+            ``"predict"`` of a regressor.
+
+        Returns
+        -------
+        ndarray
+            The mean of what the method returns with each snapshot's weights.
+        """
+        snapshots = self.snapshots_ if hasattr(self, "cycles_") else []
+        if not snapshots:
+            raise NotFittedError(
+                "There is no snapshot to predict with: the net has not been trained "
+                f"with this callback, or with k=0 (now k={self.k!r}), or whoever "
+                "trains it has not ended a cycle. Call the net's fit first, or its "
+                f"own {method}."
+            )
+        return average(net, uncompiled(net).module_, snapshots, method, X)
+
     def __getstate__(self):
         state = vars(self).copy()
         if "generator_" in state:
             state["records_"] = list(self.records_)  # copies share no list
             state["generator_"] = self.generator_.get_state().numpy()
             state["masks_"] = {name: mask.numpy() for name, mask in self.masks_.items()}
-            state["progress_"] = asdict(self.progress_)
+            state["cycles_"] = self.cycles_.to_plain()
         return state
 
     def __setstate__(self, state):
@@ -216,166 +313,85 @@ class HessianReinit(Callback):
                 name: torch.from_numpy(mask.copy())
                 for name, mask in state["masks_"].items()
             }
-            self.progress_ = Progress(**state["progress_"])
+            self.cycles_ = Cycles.from_plain(state["cycles_"])
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Refuse before training what could only fail during it."""
-        # a call that trains on, or one epoch at a time, has no known end
-        first = self.progress_.epochs == 0 and net.max_epochs > 1
-        self.end_ = net.max_epochs if first else math.inf
-        validate_parameter_constraints(
-            {**PARAMETER_CONSTRAINTS, "random_state": [_SEED, None]},
-            self.get_params(),
-            type(self).__name__,
-        )
+        name = type(self).__name__
+        validate_parameter_constraints(CALLBACK_CONSTRAINTS, self.get_params(), name)
         # where every epoch is a training of its own, records would add up for ever
-        del self.records_[: -KEPT_EVENTS * self.n]
+        del self.records_[: -KEPT_EVENTS * int(self.n)]
         net = uncompiled(net)
         if self.k > 0 and not has_lazy_parameters(net):
-            self._check_layers(net)
-
-    def _check_layers(self, net):
-        """Refuse layers, initializers and optimizers that do not go together."""
-        layers = self._layers(net)
-        for name, layer in layers.items():
-            draw_like(layer.weight, self.initializer, _trial_generator())
-            if self.granularity == "unit":
-                check_units(name, layer)
-        self._check_optimizers(net, layers)
+            self._event(net).check()
+        if self._watches:
+            self.cycles_ = resume(self, net.module_)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Re-initialise, where an event is due at the start of this epoch."""
-        progress = self.progress_
-        self.progress_ = progress.begin_epoch()
+        self.cycles_ = self.cycles_.begin_epoch()
         if self.k == 0:
             return
         net = uncompiled(net)
         if has_lazy_parameters(net):
             initialise_lazy_parameters(net, dataset_train)
-            self._check_layers(net)
-        if progress.epochs == 0:
-            self._probe(net, dataset_train)
-        elif is_due(progress, self.reinit_every, self.reinit_until, self.end_):
-            self._reinitialise(net, dataset_train, self.progress_.epochs)
-            self.progress_ = self.progress_.begin_cycle()
+            self._event(net).check()
+        if self.cycles_.progress.epochs == 1:
+            self._event(net).probe(dataset_train)
+        elif self.cycles_.is_due:
+            self._reinitialise(net, dataset_train)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Count the batches of the epoch."""
-        batches = net.history[-1].get("train_batch_count", 0)
-        self.progress_ = self.progress_.end_epoch(batches)
+        """Count the epoch, and end a cycle or the training with it."""
+        if self._end_epoch(net) and self.is_complete:
+            if net.verbose:
+                print(f"{len(self.snapshots_)} networks are kept. Stopping.")
+            raise KeyboardInterrupt  # skorch's way to end the training
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Count the last epoch, if a callback before this one ended the training."""
-        if self.progress_.ended < self.progress_.epochs:
-            self.on_epoch_end(net)
+        """Return the last snapshot's network, a cycle cut off among them if it counts.
 
-    def _probe(self, net, dataset):
-        """Show on two samples that the layers can be scored, before any training."""
-        if self.criterion in ("magnitude", "random"):
-            return
-        if self.criterion == "hessian" and self.curvature == "mean_loss":
-            check = partial(check_layers, candidates=trainable_layers(net.module_))
-        else:
-            check = self._scorer(net, _trial_generator())
-        self._on_samples(net, two_samples(dataset), check)
+        An epoch that a callback before this one ended the training with is counted.
+        """
+        progress = self.cycles_.progress
+        if progress.ended < progress.epochs:
+            self._end_epoch(net, cut=True)
+        if self._watches and self.cycles_.is_under_way:
+            self.cycles_ = cut_off(self, uncompiled(net).module_)
 
-    def _reinitialise(self, net, dataset, epoch):
-        """Score, select, redraw and record, at the start of the given epoch."""
+    @property
+    def _watches(self):
+        """Whether the callback ends the cycles itself."""
+        return self.k > 0 and self.monitor is not None
+
+    def _event(self, net):
+        """Make an event by these hyperparameters."""
+        return Event(self, net, self.generator_)
+
+    def _reinitialise(self, net, dataset):
+        """Re-initialise and record, at the start of an epoch."""
         start = perf_counter()
-        layers = self._layers(net)
-        scores = self._scores(net, layers, dataset)
-        masks = select_top_k(scores, self.k, self.scope, trained_rows(layers))
-        self._redraw(net, layers, masks)
-        masks = {name: mask.cpu() for name, mask in masks.items()}
+        scores, masks = self._event(net).run(dataset)
         seconds = perf_counter() - start
-        self.records_ += describe_event(epoch, scores, masks, self.masks_, seconds)
+        self.records_ += describe_event(
+            self.cycles_, scores, masks, self.masks_, seconds
+        )
         self.masks_ = masks
+        self.cycles_ = self.cycles_.begin_cycle()
 
-    def _layers(self, net):
-        """Map the names of the last n trainable weight layers to the layers."""
-        names = select_layers(net.module_, self.n, trainable_layers(net.module_))
-        return {name: net.module_.get_submodule(name) for name in names}
+    def _end_epoch(self, net, cut=False):
+        """Count an epoch and tell whether a cycle ended with it.
 
-    def _scores(self, net, layers, dataset):
-        """Score the layers' weights, or their units, by the criterion."""
-        if self.criterion == "magnitude":
-            scores = magnitudes(layers)
-        elif self.criterion == "random":
-            scores = random_scores(layers, self.generator_)
-        else:
-            samples = draw_samples(dataset, self.hessian_samples, self.generator_)
-            scores = self._on_samples(net, samples, self._scorer(net, self.generator_))
-        if self.granularity == "unit":
-            scores = reduce_units(scores, self.aggregation)
-        for name, S in scores.items():
-            if not torch.isfinite(S).all():
-                raise ValueError(
-                    f"The scores of layer {name!r} contain NaN or infinity: the loss "
-                    "or its curvature overflows at the current weights, or what "
-                    f"criterion={self.criterion!r} computes. Lower the learning rate, "
-                    "scale the features, or train in float64."
-                )
-        return scores
-
-    def _scorer(self, net, generator):
-        """Choose the function that scores layers on samples."""
-        if callable(self.criterion):
-            return partial(
-                call_criterion, criterion=self.criterion, generator=generator
-            )
-        return partial(
-            score_layers,
-            candidates=trainable_layers(net.module_),
-            aggregation=self.aggregation,
-            curvature=self.curvature,
-            working_memory=get_config()["working_memory"],
-        )
-
-    def _on_samples(self, net, samples, function):
-        """Call a function with the net's module, its layers, its loss and samples."""
-        Xi, yi = to_batch(net, samples)
-        return function(
-            net.module_,
-            names=list(self._layers(net)),
-            loss=lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
-            inputs=to_tensor(Xi, device=net.device),
-            targets=yi,
-        )
-
-    def _redraw(self, net, layers, masks):
-        """Draw all new values, then write them under the masks."""
-        drawn = {
-            name: draw_like(layer.weight, self.initializer, self.generator_)
-            for name, layer in layers.items()
-        }
-        self._check_optimizers(net, layers)
-        for name, layer in layers.items():
-            mask = masks[name].to(layer.weight.device)
-            bias = trained_bias(layer)
-            if self.granularity == "unit" and bias is not None:
-                self._write(net, bias, mask, torch.zeros_like(bias))
-            self._write(net, layer.weight, of_weights(mask, layer), drawn[name])
-
-    def _write(self, net, parameter, mask, values):
-        """Write values under a mask, and reset the optimizers there if asked to."""
-        write_masked(parameter, mask, values)
-        if self.optimizer_state == "reset":
-            for optimizer in _optimizers(net):
-                reset_state(optimizer, parameter, mask)
-
-    def _check_optimizers(self, net, layers):
-        """Refuse optimizers that cannot forget single weights, if they shall."""
-        if self.optimizer_state == "reset":
-            for layer in layers.values():
-                for optimizer in _optimizers(net):
-                    check_resettable(optimizer, layer.weight)
-
-
-def _trial_generator():
-    """Make a generator for what is only tried, so that events draw the same."""
-    return torch.Generator(device="cpu").manual_seed(0)
-
-
-def _optimizers(net):
-    """List the optimizers of a net."""
-    return [getattr(net, f"{name}_") for name in net._optimizers]
+        One that was cut off before its end, and so has no score, ends no cycle.
+        """
+        self.cycles_ = self.cycles_.end_epoch()
+        if not self._watches or (cut and self.monitor not in net.history[-1]):
+            return False
+        module = uncompiled(net).module_
+        score = read_monitor(net.history[-1], self.monitor)
+        self.cycles_ = watch_epoch(self, module, score)
+        plateaued = self.cycles_.plateau.is_reached(self.n_iter_no_change)
+        if not self.is_cycle_over(plateaued):
+            return False
+        self.cycles_ = end_cycle(self, module)
+        return True

@@ -1,12 +1,13 @@
 """The method's hyperparameters: type, default, description and what is allowed."""
 
+import math
 import re
 from dataclasses import dataclass
 from numbers import Integral, Real
 from textwrap import fill, indent
 from typing import Any, get_args
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_hessreg._typing import (
     Aggregation,
@@ -124,14 +125,23 @@ PARAMETERS = {
         "samples before training.",
     ),
     "reinit_every": Parameter(
-        [StrOptions({"auto"}), _POSITIVE],
-        'int or "auto"',
-        "auto",
-        'Epochs of training from one re-initialisation to the next. ``"auto"`` waits '
-        "for 100 batches at least: with fewer updates a network does not recover. Nor "
-        "does it re-initialise where fewer are left until ``max_iter`` (a skorch net's "
-        "``max_epochs``), unless the training continues an earlier one or goes on past "
-        "it. The paper re-initialises after every epoch, 1.",
+        [StrOptions({"plateau"}), _POSITIVE],
+        'int or "plateau"',
+        "plateau",
+        "When a cycle ends: its network is kept, and the next epoch begins with a "
+        're-initialisation. ``"plateau"`` waits until training has converged, which is '
+        "where MLPClassifier stops: the monitored loss or score has not been better by "
+        "``tol`` than the best one of the cycle for more than ``n_iter_no_change`` "
+        "epochs in a row. An integer counts epochs, converged or not; the paper "
+        "re-initialises after each, 1.",
+    ),
+    "n_snapshots": Parameter(
+        [_POSITIVE],
+        "int",
+        10,
+        "Networks that are kept, one at the end of each cycle, and whose predictions "
+        'are averaged. Under ``reinit_every="plateau"`` training ends with the last of '
+        "them; under an integer the last so many are kept. 1 keeps one network.",
     ),
     "reinit_until": Parameter(
         [_POSITIVE, None],
@@ -154,8 +164,49 @@ PARAMETERS = {
         "hold it weight by weight, as Adam and SGD do; LBFGS and Adafactor do not.",
     ),
 }
+OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
+    "monitor": Parameter(
+        [str, None],
+        "str",
+        "valid_loss",
+        "Column of the net's history that is watched; a callback that writes it comes "
+        "before this one. None leaves it to whoever trains the net to end the cycles, "
+        "by :meth:`end_cycle`.",
+    ),
+    "lower_is_better": Parameter(
+        ["boolean"], "bool", True, "Whether the column holds losses, not scores."
+    ),
+    "load_best": Parameter(
+        ["boolean"],
+        "bool",
+        False,
+        "Whether a cycle's snapshot is its best network by that column, which is "
+        "restored before the re-initialisation, instead of its last.",
+    ),
+    "tol": Parameter(
+        [Interval(Real, 0, None, closed="left")],
+        "float",
+        1e-4,
+        "By how much an epoch must beat the cycle's best to be an improvement.",
+    ),
+    "n_iter_no_change": Parameter(
+        [_POSITIVE, Options(Real, {math.inf})],
+        "int",
+        10,
+        "A plateau is reached after more epochs than that without improvement.",
+    ),
+    "random_state": Parameter(
+        [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
+        "int",
+        None,
+        "Seed of all draws; None takes one from the operating system.",
+    ),
+}
 PARAMETER_CONSTRAINTS = {
     name: parameter.constraints for name, parameter in PARAMETERS.items()
+}
+CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
+    name: parameter.constraints for name, parameter in OF_THE_CALLBACK.items()
 }
 
 
@@ -169,4 +220,4 @@ def document_parameters(cls):
 def _entry(marker):
     """Describe the hyperparameter that a line names, at its indentation."""
     margin, name = marker.groups()
-    return indent(PARAMETERS[name].describe(name), margin)
+    return indent((PARAMETERS | OF_THE_CALLBACK)[name].describe(name), margin)

@@ -3,11 +3,17 @@
 import math
 
 
-def describe_event(epoch, scores, masks, before, seconds):
-    """Make one record for each layer; `before` are the masks of the previous event."""
+def describe_event(cycles, scores, masks, before, seconds):
+    """Make one record for each layer, at the start of the first epoch of a cycle.
+
+    `before` are the masks of the previous event.
+    """
+    score = cycles.kept[-1]["score"]  # of the cycle that the event ended
     return [
         {
-            "epoch": epoch,
+            "epoch": cycles.progress.epochs,
+            "cycle": cycles.progress.cycles + 1,
+            "monitored": math.nan if score is None else score,
             "layer": name,
             "count": int(mask.sum()),
             "overlap": _overlap(mask, before.get(name)),

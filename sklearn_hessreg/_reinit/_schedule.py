@@ -1,61 +1,82 @@
-"""When a re-initialisation is due: pure functions of the epochs and their batches."""
+"""When a cycle ends: pure functions of the epochs and of the quantity watched."""
 
 import math
 from dataclasses import dataclass, replace
 
-AUTO_BATCHES = 100  # from one re-initialisation to the next under reinit_every="auto"
-
 
 @dataclass(frozen=True)
 class Progress:
-    """What a training has done: the epochs begun, and the batches of this cycle.
+    """What a training has done: the epochs begun and ended, the cycles ended.
 
     A cycle lasts from the start, or from a re-initialisation, to the next one. What a
-    schedule watches is counted here, not looked up in the net's history, from which
+    schedule needs is counted here, not looked up in the net's history, from which
     other callbacks may remove rows.
     """
 
     epochs: int = 0
     ended: int = 0  # the number of the last epoch whose end was counted
-    batches: int = 0  # of the finished epochs of the cycle
-    longest: int = 0  # batches in the longest of them
+    cycles: int = 0
+    start: int = 0  # epochs before the first one of this cycle
 
     def begin_epoch(self):
         """Count an epoch."""
         return replace(self, epochs=self.epochs + 1)
 
-    def end_epoch(self, batches):
-        """Count the batches of the epoch, 0 of an interrupted one."""
-        return replace(
-            self,
-            ended=self.epochs,
-            batches=self.batches + batches,
-            longest=max(self.longest, batches),
-        )
+    def end_epoch(self):
+        """Count the end of the epoch."""
+        return replace(self, ended=self.epochs)
 
-    def begin_cycle(self):
-        """Forget the last cycle."""
-        return Progress(self.epochs, self.ended)
+    def end_cycle(self):
+        """Count a cycle; one without epochs has not begun."""
+        begun = self.epochs > self.start
+        return replace(self, cycles=self.cycles + begun, start=self.epochs)
 
 
-def is_due(progress, reinit_every, reinit_until=None, end=math.inf):
-    """Decide whether to re-initialise before the next epoch begins.
+@dataclass(frozen=True)
+class Plateau:
+    """How a loss or score has developed in a cycle, by MLPClassifier's rule.
 
-    `end` is the epoch with which training is expected to end. One that goes on past it
-    has no known end.
+    An epoch is an improvement if it beats the best one before it by `tol`, so small
+    steps raise the bar without being improvements.
+    """
+
+    best: float | None = None
+    misses: int = 0  # epochs in a row without improvement
+    is_best: bool = False  # whether the last value is better than all before
+
+    def watch(self, value, tol, lower_is_better):
+        """Return the state after an epoch with this value; NaN is a miss."""
+        value = float(value)  # a scalar of numpy would round the sums to its own type
+        worst = math.inf if lower_is_better else -math.inf
+        best = worst if self.best is None else self.best
+        if lower_is_better:
+            improved, is_best = value <= best - tol, value < best
+        else:
+            improved, is_best = value >= best + tol, value > best
+        misses = 0 if improved else self.misses + 1
+        return Plateau(value if is_best else self.best, misses, is_best)
+
+    def is_reached(self, n_iter_no_change):
+        """Tell whether more epochs in a row than that were no improvement."""
+        return self.misses > n_iter_no_change
+
+
+def is_cycle_over(progress, reinit_every, reinit_until, plateaued):
+    """Decide whether the epoch that has just ended ends a cycle.
+
+    `plateaued` is whether what is watched has reached its plateau. After the epoch
+    `reinit_until` no cycle ends.
     """
     epochs = progress.epochs
-    if epochs == 0 or epochs > (reinit_until or math.inf):
+    if epochs == progress.start or epochs > (reinit_until or math.inf):
         return False
-    if reinit_every != "auto":
-        return epochs % reinit_every == 0
-    left = end - epochs if epochs < end else math.inf
-    enough = progress.batches >= AUTO_BATCHES
-    return enough and left * progress.longest >= AUTO_BATCHES
+    if reinit_every == "plateau":
+        return bool(plateaued)
+    return epochs % int(reinit_every) == 0  # epochs may be beyond a small integer type
 
 
-def epochs_between(reinit_every, batches):
-    """Count the epochs, of so many batches each, from one event to the next."""
-    if reinit_every == "auto":
-        return math.ceil(AUTO_BATCHES / batches)
-    return reinit_every
+def epochs_between(reinit_every, n_iter_no_change):
+    """Count the epochs from one event to the next; at a plateau at least so many."""
+    if reinit_every == "plateau":
+        return float(n_iter_no_change) + 1  # it may be infinite
+    return int(reinit_every)

@@ -1,21 +1,24 @@
 """Convergence: MLPClassifier's stopping rules and learning rates, for skorch."""
 
-import math
 from copy import deepcopy
+from dataclasses import replace
 
 from skorch.callbacks import Callback
+
+from sklearn_hessreg._reinit import Plateau
 
 
 class Convergence(Callback):
     """Decide after each epoch whether to stop, and set the next learning rate.
 
-    The rules are those of MLPClassifier: an epoch is no improvement if the training
-    loss is not below the best one by `tol` or, with `early_stopping`, the validation
-    score is not above the best one by `tol`. After more than `n_iter_no_change` such
-    epochs in a row training stops, or an "adaptive" learning rate is divided by 5.
-    skorch's EarlyStopping compares with the last improvement instead of the best
-    epoch, so it stops at other epochs. The losses and scores are recorded here, since
-    other callbacks may exchange the net's history.
+    The rules are those of MLPClassifier, within each cycle of the method: an epoch is
+    no improvement if the training loss is not below the cycle's best one by `tol` or,
+    with `early_stopping`, the validation score is not above the best one by `tol`.
+    After more than `n_iter_no_change` such epochs in a row an "adaptive" learning rate
+    is divided by 5, the cycle ends, or the training. skorch's EarlyStopping compares
+    with the last improvement instead of the best epoch, so it stops at other epochs.
+    The losses and scores are recorded here, since other callbacks may exchange the
+    net's history.
     """
 
     def __init__(self, spec):
@@ -25,71 +28,110 @@ class Convergence(Callback):
         """Forget all epochs."""
         self.t_ = 0
         self.n_iter_ = 0
-        self.misses_ = 0
         self.loss_curve_ = []
-        self.best_loss_ = math.inf
         self.validation_scores_ = []
-        self.best_validation_score_ = -math.inf
+        self.plateau_ = Plateau()
         self.best_weights_ = None
         return self
 
     def begin_training(self, net):
-        """Count from here, and take these weights for the best until others are."""
+        """Count from here, and take these weights for the best until others are.
+
+        Where the method takes part, another call of `fit` begins with a cycle.
+        """
         self.n_iter_ = 0
+        method = dict(net.callbacks_)["hessian_reinit"]
+        if method.k > 0 and not self.spec.keep_optimizer:
+            method.forget_snapshots()
+            self.plateau_ = Plateau()
         if self.spec.early_stopping:
             self.best_weights_ = deepcopy(net.module_.state_dict())
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Return to the weights of the best validation score."""
-        if self.spec.early_stopping:
-            net.module_.load_state_dict(self.best_weights_)
-            self.best_weights_ = None
+        """Return to the weights of the cycle's best validation score."""
+        self._return_to_best(net)
+        self.best_weights_ = None
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Compare the epoch with the best one and act on it."""
+        """Record the epoch, compare it with the cycle's best one and act on it."""
         self.t_ += len(dataset_train)
         self.n_iter_ += 1
-        improved = self._improves_loss(net.history[-1, "train_loss"])
+        self.loss_curve_.append(float(net.history[-1, "train_loss"]))
         if dataset_valid is not None:
-            better = self._improves_score(net.history[-1, "valid_acc"], net)
-            improved = better if self.spec.early_stopping else improved
-        self.misses_ = 0 if improved else self.misses_ + 1
+            self._record_score(net)
+        self.plateau_ = self.plateau_.watch(self._last(), **self._rule())
+        if self.spec.early_stopping and self.plateau_.is_best:
+            self.best_weights_ = deepcopy(net.module_.state_dict())
         if self._schedule() == "invscaling":
             divisor = (self.t_ + 1) ** self.spec.power_t
             _set_learning_rate(net.optimizer_, net.lr / divisor)
-        if self.misses_ > self.spec.n_iter_no_change:
-            self._stop_or_slow_down(net)
+        plateaued = self.plateau_.is_reached(self.spec.n_iter_no_change)
+        plateaued = plateaued and not self._slows_down(net)
+        method = dict(net.callbacks_)["hessian_reinit"]
+        if method.is_cycle_over(plateaued):
+            self._end_cycle(net, method)
+            net.stop_training_ |= method.is_complete
+        elif plateaued:
+            self._stop(net)
+
+    def monitored(self):
+        """Return the cycle's best validation score, or else its last training loss.
+
+        Before its first epoch has ended it has none.
+        """
+        if self.plateau_.best is None:
+            return None
+        return self.plateau_.best if self.spec.early_stopping else self._last()
+
+    def _last(self):
+        """Return what is watched, as it was in the last epoch."""
+        watched = (
+            self.validation_scores_ if self.spec.early_stopping else self.loss_curve_
+        )
+        return watched[-1]
+
+    def _rule(self):
+        """Say what counts as an improvement."""
+        return {
+            "tol": self.spec.tol,
+            "lower_is_better": not self.spec.early_stopping,
+        }
+
+    def _record_score(self, net):
+        """Record the validation score, and whether it is the best of all."""
+        score, scores = net.history[-1, "valid_acc"], self.validation_scores_
+        # skorch's name, for its callbacks
+        net.history.record("valid_acc_best", not scores or score > max(scores))
+        scores.append(score)
+
+    def _end_cycle(self, net, method):
+        """Hand the cycle's network over to the method, and forget the cycle."""
+        self._return_to_best(net)
+        method.end_cycle(net, self.monitored())
+        self.plateau_, self.best_weights_ = Plateau(), None
+        if self._schedule() == "adaptive":  # too small now for weights that are new
+            _set_learning_rate(net.optimizer_, self.spec.learning_rate_init)
+
+    def _return_to_best(self, net):
+        """Give the net the weights of the cycle's best epoch, if there is one."""
+        if self.best_weights_ is not None:
+            net.module_.load_state_dict(self.best_weights_)
 
     def _schedule(self):
         """Name the schedule of the learning rate; only SGD has one."""
         return self.spec.learning_rate if self.spec.solver == "sgd" else "constant"
 
-    def _improves_loss(self, loss):
-        """Keep the lowest training loss; tell whether this one is lower by tol."""
-        improved = loss <= self.best_loss_ - self.spec.tol
-        self.best_loss_ = min(loss, self.best_loss_)
-        self.loss_curve_.append(float(loss))
-        return improved
-
-    def _improves_score(self, score, net):
-        """Keep the best validation score; tell whether this one is better by tol."""
-        improved = score >= self.best_validation_score_ + self.spec.tol
-        best = score > self.best_validation_score_
-        if best:
-            self.best_validation_score_ = score
-            if self.spec.early_stopping:
-                self.best_weights_ = deepcopy(net.module_.state_dict())
-        net.history.record("valid_acc_best", best)  # skorch's name, for its callbacks
-        self.validation_scores_.append(score)
-        return improved
-
-    def _stop_or_slow_down(self, net):
-        """Divide an adaptive learning rate by 5 while it is large, else stop."""
+    def _slows_down(self, net):
+        """Divide an adaptive learning rate by 5 while it is large."""
         learning_rate = net.optimizer_.param_groups[0]["lr"]
-        if self._schedule() == "adaptive" and learning_rate > 1e-6:
-            self.misses_ = 0
-            _set_learning_rate(net.optimizer_, learning_rate / 5)
-            return
+        if self._schedule() != "adaptive" or learning_rate <= 1e-6:
+            return False
+        self.plateau_ = replace(self.plateau_, misses=0)
+        _set_learning_rate(net.optimizer_, learning_rate / 5)
+        return True
+
+    def _stop(self, net):
+        """End the training before the next epoch."""
         net.stop_training_ = True
         if net.verbose:
             what = "Validation score" if self.spec.early_stopping else "Training loss"

@@ -5,7 +5,6 @@ import math
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._reinit import epochs_between
-from sklearn_hessreg._training._batches import rows_of_batch
 
 
 def warn_if_expensive(spec, n_samples):
@@ -22,8 +21,8 @@ def warn_if_expensive(spec, n_samples):
     used = min(n_samples, method["hessian_samples"] or n_samples)
     event = sum(count_operations(used, *shape) for shape in scored)
     epoch = 6 * n_samples * sum(math.prod(shape) for shape in shapes)
-    batches = math.ceil(n_samples / rows_of_batch(spec.batch_size, n_samples))
-    ratio = event / epoch / epochs_between(method["reinit_every"], batches)
+    every = epochs_between(method["reinit_every"], spec.n_iter_no_change)
+    ratio = event / epoch / every
     if ratio > 10 and event > 1e10:
         warn_at_caller(
             f"The exact Hessian of the last n={method['n']} layers on {used} samples "

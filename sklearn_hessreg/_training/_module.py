@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sklearn_hessreg._training._sparse import linear
+from sklearn_hessreg._training._sparse import product
 
 ACTIVATIONS = {
     "identity": torch.positive,
@@ -64,7 +64,10 @@ class MLP(nn.Module):
         X is a tensor or, on the CPU, SparseRows.
         """
         first, *others = self.layers
-        X = first(X) if isinstance(X, torch.Tensor) else linear(X, first)
+        if isinstance(X, torch.Tensor):
+            X = first(X)
+        else:
+            X = product(X, first.weight) + first.bias
         for layer in others:
             X = self.activation(X)
             X = self.dropout(X) if self.dropout.p else X

@@ -12,6 +12,7 @@ from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
 from sklearn_hessreg._training._module import MLP
 from sklearn_hessreg._training._shortcuts import ShortcutNet
+from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
 from sklearn_hessreg._validation import check_device
 
@@ -35,6 +36,7 @@ class MLPNet(ShortcutNet):
         self.begin_training(None)
         # the first group of the optimizer's parameters holds the weights alone
         self.decay_in_optimizer_ = isinstance(self.spec.solver, str)
+        self.snapshots_, self.stacked_ = None, None
         return self
 
     def begin_training(self, batch_order):
@@ -148,16 +150,23 @@ class MLPNet(ShortcutNet):
 
     def check_outputs(self, samples):
         """Refuse finite weights under which outputs for the training rows are not."""
+        layers = [(layer.weight, layer.bias) for layer in self.module_.layers]
+        self._check_outputs_of(self.infer, layers, samples)
+        if self.stacked_ is not None:
+            self._check_outputs_of(self.stacked_, self.stacked_.layers, samples)
+
+    def _check_outputs_of(self, network, layers, samples):
+        """Refuse a network, or a stack of networks."""
         largest = max(samples.X.max().item(), -samples.X.min().item())
         # a bound on every output; only beyond it the rows themselves are looked at
-        for layer in self.module_.layers:
-            W, b = layer.weight.detach().abs().max(), layer.bias.detach().abs().max()
-            largest = largest * layer.in_features * W.item() + b.item()
+        for W, b in layers:
+            steepest, offset = W.detach().abs().max(), b.detach().abs().max()
+            largest = largest * W.shape[-1] * steepest.item() + offset.item()
         if largest < torch.finfo(self.spec.torch_dtype).max:
             return
         with torch.inference_mode():
             for X, _ in Batches(samples, PREDICTION_BATCH):
-                if not torch.isfinite(self.infer(X)).all():
+                if not torch.isfinite(network(X)).all():
                     raise ValueError(
                         f"Training produced weights whose outputs overflow "
                         f"{self._advice()}"
@@ -182,12 +191,14 @@ class MLPNet(ShortcutNet):
         build_net(replace(spec, device=_device_or_cpu(spec.device)), self)
         restore(self, dumped["state"])
         self.module_.eval()
+        settle(self, goes_on=True)
 
     def copy(self):
         """Copy the net as it is; training leaves the copy alone."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
         restore(net, {**capture(self), "position": None})
         net.module_.eval()
+        settle(net, goes_on=True)
         return net
 
 
@@ -257,7 +268,15 @@ def _optimizer(spec):
 def _callbacks(spec):
     """List the method, the stopping rule, which only sets a flag, and the user's."""
     return [
-        ("hessian_reinit", HessianReinit(**spec.method, random_state=spec.seed)),
+        (
+            "hessian_reinit",
+            HessianReinit(
+                **spec.method,
+                monitor=None,
+                lower_is_better=not spec.early_stopping,
+                random_state=spec.seed,
+            ),
+        ),
         ("convergence", Convergence(spec)),
         *spec.skorch_callbacks,
     ]

@@ -9,6 +9,7 @@ from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_sam
 from sklearn_hessreg._training._cost import warn_if_expensive
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
+from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import continue_from, restore
 
 
@@ -51,13 +52,12 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
 
 def _begin(net, state):
     """Bring the net to where its training begins, or goes on."""
-    convergence = dict(net.callbacks_)["convergence"]
     if state is not None and state["position"] is not None:
         restore(net, state)
         return
     if state is not None:
         continue_from(net, state)
-    convergence.begin_training(net)
+    dict(net.callbacks_)["convergence"].begin_training(net)
     # new dropout masks in each call
     net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch)
 
@@ -103,3 +103,4 @@ def _end(net, n_callbacks):
             f"Training interrupted by user in epoch {net.epoch}, whose finished "
             "batches are kept."
         )
+    settle(net, goes_on=net.spec.keep_optimizer)

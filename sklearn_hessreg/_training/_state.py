@@ -36,7 +36,7 @@ def capture(net):
 
 def restore(net, state):
     """Bring a new net of the same spec to a captured state, which is copied."""
-    _write_weights(net.module_, state["weights"])
+    write_weights(net.module_, state["weights"])
     net.optimizer_.load_state_dict(_copies(state["optimizer"]))
     net.history_ = History(_unpack(state["history"]))
     own = _own_callbacks(net)
@@ -55,7 +55,7 @@ def continue_from(net, state):
 
     The optimizer goes on too if the spec says so and it is of the same type.
     """
-    _write_weights(net.module_, state["weights"])
+    write_weights(net.module_, state["weights"])
     net.history_ = History(state["history"])
     optimizer = _copies(state["optimizer"])
     if net.spec.keep_optimizer:
@@ -146,7 +146,7 @@ def _return_to(net, position):
 
 
 @torch.no_grad()
-def _write_weights(module, weights):
+def write_weights(module, weights):
     """Overwrite the weights of a module."""
     for name, parameter in module.state_dict().items():
         value = weights[name]

@@ -42,6 +42,7 @@ def chance(module, names, *, loss, inputs, targets, generator):
 def make_net(criterion, **options):
     torch.manual_seed(0)
     options = {"k": 20, "n": 2, "reinit_every": 1, "random_state": 0, **options}
+    options = {"monitor": "train_loss", **options}
     return NeuralNetClassifier(
         lambda: nn.Sequential(
             *(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(), nn.Linear(8, 2))

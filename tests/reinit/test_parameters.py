@@ -8,7 +8,11 @@ import pytest
 
 from sklearn_hessreg import HessianReinit
 from sklearn_hessreg._hessian import AGGREGATIONS, CURVATURES
-from sklearn_hessreg._reinit._parameters import PARAMETERS, document_parameters
+from sklearn_hessreg._reinit._parameters import (
+    OF_THE_CALLBACK,
+    PARAMETERS,
+    document_parameters,
+)
 from sklearn_hessreg._reinit._redraw import INITIALIZERS
 from sklearn_hessreg._typing import Aggregation, Curvature, InitializerName
 
@@ -26,10 +30,10 @@ def test_names_are_those_of_the_types(names, type_):
     assert tuple(names) == get_args(type_)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", PARAMETERS | OF_THE_CALLBACK)
 def test_described_default_is_that_of_the_callback(name):
     default = inspect.signature(HessianReinit).parameters[name].default
-    assert PARAMETERS[name].default == default
+    assert (PARAMETERS | OF_THE_CALLBACK)[name].default == default
 
 
 def test_docstring_describes_all_parameters_in_the_order_of_the_signature():

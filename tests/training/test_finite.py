@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from scipy import sparse
+from skorch.callbacks import LRScheduler
 from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -33,4 +34,28 @@ def test_finite_weights_whose_outputs_overflow():
     )
     with pytest.raises(ValueError, match=r"learning rate|scale the features"):
         clf.fit(rows, Y)
+    assert not hasattr(clf, "net_")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("rate", [1e160, 1e300])
+def test_a_snapshot_whose_outputs_overflow(rate):
+    first_only = LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch == 0))
+    clf = HessianRegularizedMLPClassifier(
+        hidden_layer_sizes=(5,),
+        k=100,
+        n=2,
+        criterion="random",
+        granularity="unit",  # with it all of the network is new in the second epoch
+        reinit_every=1,
+        solver="sgd",
+        momentum=0,
+        alpha=0,
+        learning_rate_init=rate,
+        max_iter=3,
+        random_state=0,
+        skorch_callbacks=[first_only],
+    )
+    with pytest.raises(ValueError, match="outputs overflow"):
+        clf.fit(X, Y)
     assert not hasattr(clf, "net_")

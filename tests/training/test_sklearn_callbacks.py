@@ -98,7 +98,7 @@ def test_every_epoch_is_a_task_within_the_fit():
 
 def test_early_stop_ends_the_tasks():
     record = Record()
-    clf = make(early_stopping=True, n_iter_no_change=1, max_iter=50, tol=1)
+    clf = make(k=0, early_stopping=True, n_iter_no_change=1, max_iter=50, tol=1)
     clf.set_callbacks(record).fit(X, Y)
     assert clf.n_iter_ < 50
     assert record.tasks.count(("end", "fit", 0)) == 1
@@ -134,7 +134,7 @@ def test_monitor_logs_the_training_accuracy_of_every_epoch():
 def test_monitor_on_validation_data_logs_the_validation_scores(early_stopping):
     valid = X[::3], Y[::3]
     log = monitor(lambda model, X, y: {"accuracy": model.score(*valid)})
-    clf = make(early_stopping=early_stopping).set_callbacks(log)
+    clf = make(early_stopping=early_stopping, n_snapshots=1).set_callbacks(log)
     clf.fit(X, Y, X_val=valid[0], y_val=valid[1])
     (logged,) = epochs(log.get_logs()).values()
     assert logged == clf.validation_scores_
@@ -151,6 +151,23 @@ def test_model_of_an_epoch_is_the_one_that_training_to_there_gives():
         assert len(model.history_) == n_iter
         assert len(model.reinit_history_) == n_iter - 1
         assert model.t_ == expected.t_
+
+
+@pytest.mark.parametrize("n_snapshots", [1, 2, 10])
+@pytest.mark.parametrize("every", ["plateau", 2])
+def test_model_of_an_epoch_predicts_as_if_training_had_ended_there(every, n_snapshots):
+    # nothing is an improvement, so that a plateau comes every third epoch; the high
+    # rate makes some networks of a cycle cut off count, and others not
+    cycles = {"tol": 10.0, "n_iter_no_change": 1, "learning_rate_init": 0.3}
+    options = {**cycles, "reinit_every": every, "n_snapshots": n_snapshots, "k": 30}
+    record = Record()
+    clf = make(**options, max_iter=10).set_callbacks(record).fit(X, Y)
+    for n_iter, model in enumerate(record.models[:-1], start=1):
+        expected = make(**options, max_iter=n_iter).fit(X, Y)
+        epochs = [[s.epoch for s in each.snapshots_] for each in (model, expected)]
+        assert epochs[0] == epochs[1]
+        assert np.array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert np.array_equal(model.predict_proba(X), clf.predict_proba(X))
 
 
 def test_training_is_the_same_with_callbacks():

@@ -30,6 +30,10 @@ CASES = {
     ),
     "invscaling": make_spec(solver="sgd", learning_rate="invscaling"),
     "in the middle of a cycle": make_spec({"reinit_every": 4}),
+    "plateau": make_spec({"reinit_every": "plateau"}, tol=0.05, n_iter_no_change=1),
+    "plateau of the score": make_spec(
+        {"reinit_every": "plateau"}, early_stopping=True, n_iter_no_change=1
+    ),
     "reset of units": make_spec({"optimizer_state": "reset", "granularity": "unit"}),
     "random": make_spec({"criterion": "random"}),
     "without shuffling": make_spec(shuffle=False),
@@ -40,7 +44,7 @@ CASES = {
 }
 CAPTURED_AFTER = 5
 # the clock; where skorch's LRScheduler began to count, which it reads for batches alone
-DIFFERENT = {"dur", "seconds", "epoch_start_time_", "batch_idx_", "end_"}
+DIFFERENT = {"dur", "seconds", "epoch_start_time_", "batch_idx_"}
 GO_ON = """
 import pickle, sys
 from numpy.random import RandomState

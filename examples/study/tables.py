@@ -1,0 +1,132 @@
+"""Do the defaults harm clean tables? Fourteen small tables, the estimator as it comes.
+
+Standardised features, a third of the rows held out, the defaults but for ``k=0`` and
+``early_stopping``. One row for each run; ``epoch`` is how many were trained,
+``snapshots`` how many networks are averaged. Of several labels a row counts as right if
+all of them are. The file's name tells the schedule, the estimator's own.
+"""
+
+from functools import partial
+from time import process_time
+
+import numpy as np
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+from study.runner import Study
+
+ARMS = {
+    "none": {"k": 0},
+    "default": {},
+    "none early_stopping": {"k": 0, "early_stopping": True},
+    "default early_stopping": {"early_stopping": True},
+}
+
+
+def _classes(rows, seed):
+    """Make a table of three classes."""
+    return datasets.make_classification(
+        rows, 20, n_informative=8, n_classes=3, random_state=seed
+    )
+
+
+def _circles(seed):
+    """Make one circle inside of another."""
+    return datasets.make_circles(1000, noise=0.1, factor=0.6, random_state=seed)
+
+
+def _blobs(seed):
+    """Make five blobs that overlap."""
+    return datasets.make_blobs(
+        1000, centers=5, n_features=5, cluster_std=3.0, random_state=seed
+    )
+
+
+def _quantiles(seed):
+    """Make three shells."""
+    return datasets.make_gaussian_quantiles(
+        n_samples=2000, n_features=5, n_classes=3, random_state=seed
+    )
+
+
+def _multilabel(labels, seed, **options):
+    """Make a table of several labels for each row."""
+    return datasets.make_multilabel_classification(
+        1000, 20, n_classes=labels, random_state=seed, **options
+    )
+
+
+TABLES = {
+    "iris": lambda seed: datasets.load_iris(return_X_y=True),
+    "wine": lambda seed: datasets.load_wine(return_X_y=True),
+    "cancer": lambda seed: datasets.load_breast_cancer(return_X_y=True),
+    "digits": lambda seed: datasets.load_digits(return_X_y=True),
+    "moons": lambda seed: datasets.make_moons(1000, noise=0.25, random_state=seed),
+    "circles": _circles,
+    "blobs": _blobs,
+    "hastie": lambda seed: datasets.make_hastie_10_2(3000, random_state=seed),
+    "quantiles": _quantiles,
+    "class300": partial(_classes, 300),
+    "class1000": partial(_classes, 1000),
+    "class5000": partial(_classes, 5000),
+    "multi1": partial(_multilabel, 5),
+    "multi2": partial(_multilabel, 8, allow_unlabeled=False),
+}
+
+
+def load(name, seed):
+    """Make a table and split it: X_train, X_test, y_train, y_test."""
+    X, y = TABLES[name](seed)
+    strata = None if y.ndim == 2 else y
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=1 / 3, random_state=seed, stratify=strata
+    )
+    scaler = StandardScaler().fit(X_train)
+    return scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
+
+
+def run(key, epochs, quick):
+    """Fit one arm on one table; return its one row."""
+    dataset, noise, arm, seed = key
+    if noise or arm not in ARMS:
+        raise ValueError(
+            f"Run {key} is not of this study: labels are clean, noise 0, and arms are "
+            f"{', '.join(ARMS)}."
+        )
+    X_train, X_test, y_train, y_test = load(dataset, seed)
+    if quick:
+        X_train, y_train = X_train[:100], np.asarray(y_train)[:100]
+    clf = HessianRegularizedMLPClassifier(
+        max_iter=epochs, random_state=seed, device="cpu", **ARMS[arm]
+    )
+    start = process_time()
+    clf.fit(X_train, y_train)
+    return [
+        {
+            "seconds": process_time() - start,
+            "epoch": clf.n_iter_,
+            "snapshots": len(clf.snapshots_),
+            "test_accuracy": clf.score(X_test, y_test),
+        }
+    ]
+
+
+STUDY = Study(
+    name="tables",
+    run=run,
+    columns=["epoch", "snapshots", "test_accuracy", "seconds"],
+    datasets=tuple(TABLES),
+    noises=(0,),
+    arms=list(ARMS),
+    seeds=10,
+    epochs=200,
+    file="plateau",
+)
+
+
+main = STUDY.main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""FittedNet: the attributes of a fitted estimator, all read from its net."""
+
+from importlib.metadata import version
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils import Bunch
+from skorch import NeuralNet
+from skorch.history import History
+
+from sklearn_hessreg._compat import warn_at_caller
+
+__version__ = version("sklearn_hessreg")
+
+
+class FittedNet:
+    """What is known of a fitted estimator, whatever its parameters are now."""
+
+    # set by fit, for type checkers
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    net_: NeuralNet
+
+    @property
+    def coefs_(self) -> list[NDArray[Any]]:
+        """Weights of each layer, as arrays of shape (in, out)."""
+        layers = self._fitted("coefs_").module_.layers
+        return [layer.weight.detach().cpu().numpy().T.copy() for layer in layers]
+
+    @property
+    def intercepts_(self) -> list[NDArray[Any]]:
+        """Biases of each layer, as arrays of shape (out,)."""
+        layers = self._fitted("intercepts_").module_.layers
+        return [layer.bias.detach().cpu().numpy().copy() for layer in layers]
+
+    @property
+    def history_(self) -> History:
+        """The history of the skorch net: one row per epoch."""
+        return self._fitted("history_").history
+
+    @property
+    def reinit_history_(self) -> list[dict[str, Any]]:
+        """One record per event and layer, see HessianReinit."""
+        return self._callback("reinit_history_", "hessian_reinit").reinit_history_
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs run by the last call of ``fit`` or ``partial_fit``."""
+        return self._progress("n_iter_").n_iter_
+
+    @property
+    def t_(self) -> int:
+        """Training samples seen by the optimizer."""
+        return self._progress("t_").t_
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Penalised training loss after each epoch, averaged over its batches."""
+        return list(self._progress("loss_curve_").loss_curve_)
+
+    @property
+    def loss_(self) -> float:
+        """The last of these losses."""
+        return self._progress("loss_").loss_curve_[-1]
+
+    @property
+    def best_loss_(self) -> float | None:
+        """The lowest of these losses; None with early stopping."""
+        early_stopping = self._fitted("best_loss_").spec.early_stopping
+        return None if early_stopping else min(self.loss_curve_)
+
+    @property
+    def validation_scores_(self) -> list[float] | None:
+        """Score on the validation data after each epoch, if there were any."""
+        return list(self._progress("validation_scores_").validation_scores_) or None
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """The highest of these scores."""
+        scores = self._progress("best_validation_score_").validation_scores_
+        return max(scores) if scores else None
+
+    @property
+    def n_layers_(self) -> int:
+        """Number of layers, the inputs included."""
+        return len(self._fitted("n_layers_").spec.layer_units)
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of outputs of the network."""
+        return self._fitted("n_outputs_").spec.layer_units[-1]
+
+    @property
+    def out_activation_(self) -> str:
+        """What turns the network's outputs into predictions."""
+        return self._fitted("out_activation_").spec.head.out_activation
+
+    @property
+    def snapshots_(self) -> list[Bunch]:
+        """The networks whose predictions are averaged, from the first to the last.
+
+        Each has ``coefs`` and ``intercepts`` like ``coefs_`` and ``intercepts_``,
+        ``epoch``, the number of its last epoch, and ``score``, the validation score
+        that it was chosen by with early stopping, or else its training loss.
+        """
+        net = self._fitted("snapshots_")
+        if net.snapshots_ is not None:
+            return [_bunch(snapshot) for snapshot in net.snapshots_]
+        score = self._progress("snapshots_").monitored()
+        return [
+            Bunch(
+                coefs=self.coefs_,
+                intercepts=self.intercepts_,
+                epoch=net.epoch,
+                score=score,
+            )
+        ]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_sklearn_hessreg_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        dumped_by = state.pop("_sklearn_hessreg_version", "before 0.1.0")
+        # minor versions may change what a dump holds
+        if dumped_by.split(".")[:2] != __version__.split(".")[:2]:
+            warn_at_caller(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=f"{__version__} of sklearn_hessreg",
+                    original_sklearn_version=dumped_by,
+                )
+            )
+        super().__setstate__(state)
+
+    def _fitted(self, name):
+        """Return the net of a fitted estimator; unfitted, it lacks the attribute."""
+        if not hasattr(self, "net_"):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r} before fit."
+            )
+        return self.net_
+
+    def _callback(self, name, part):
+        """Return a callback of the net, where attribute `name` is recorded."""
+        return dict(self._fitted(name).callbacks_)[part]
+
+    def _progress(self, name):
+        """Return the callback that records the losses and scores."""
+        return self._callback(name, "convergence")
+
+
+def _bunch(snapshot):
+    """Describe a snapshot of the module as scikit-learn describes a network."""
+    weights = snapshot["weights"]
+    layers = range(len(weights) // 2)
+    return Bunch(
+        coefs=[weights[f"layers.{i}.weight"].T.copy() for i in layers],
+        intercepts=[weights[f"layers.{i}.bias"].copy() for i in layers],
+        epoch=snapshot["epoch"],
+        score=snapshot["score"],
+    )

@@ -1,0 +1,116 @@
+"""Where a training stands in its cycles, and the snapshots that it has taken."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from sklearn_hessreg._reinit._schedule import Plateau, Progress
+from sklearn_hessreg._reinit._snapshots import is_no_worse
+
+Snapshot = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """The cycles that have ended, and the one that goes on.
+
+    Nothing in it changes, so copies share the snapshots' weights.
+    """
+
+    progress: Progress = field(default_factory=Progress)
+    plateau: Plateau = field(default_factory=Plateau)
+    score: float | None = None  # of the last epoch of this cycle
+    best: dict[str, Any] | None = None  # weights of its best epoch, if wanted
+    kept: tuple[Snapshot, ...] = ()
+    cut: Snapshot | None = None  # of the cycle that the end of a training cut off
+    suspended: dict[str, Any] | None = None  # weights with which that cycle goes on
+    is_due: bool = False  # whether the next epoch begins with an event
+
+    def begin_epoch(self):
+        """Count an epoch, with which a cycle that was cut off goes on."""
+        return replace(self, progress=self.progress.begin_epoch(), cut=None)
+
+    def end_epoch(self):
+        """Count the end of an epoch."""
+        return replace(self, progress=self.progress.end_epoch())
+
+    def watch(self, score, tol, lower_is_better):
+        """Compare an epoch with the others of the cycle."""
+        plateau = self.plateau.watch(score, tol, lower_is_better)
+        return replace(self, plateau=plateau, score=float(score))
+
+    def with_best(self, weights):
+        """Hold the weights of the epoch just watched for the cycle's best."""
+        return replace(self, best=weights)
+
+    @property
+    def final_score(self):
+        """The score of the cycle's network: of the best epoch, or of the last."""
+        return self.score if self.best is None else self.plateau.best
+
+    def end_cycle(self, weights, score, n_snapshots):
+        """Keep a snapshot, make an event due and forget the rest of the cycle."""
+        snapshot = self.snapshot(weights, score)
+        return Cycles(
+            progress=self.progress.end_cycle(),
+            kept=_last(n_snapshots, *self.kept, snapshot),
+            is_due=True,
+        )
+
+    def begin_cycle(self):
+        """Note that the event has taken place."""
+        return replace(self, is_due=False)
+
+    def cut_off(self, weights, suspended):
+        """Stop in the middle of a cycle; its snapshot, if it counts, is provisional."""
+        cut = None if weights is None else self.snapshot(weights, self.final_score)
+        return replace(self, cut=cut, suspended=suspended)
+
+    def resume(self):
+        """Go on in the middle of a cycle."""
+        return replace(self, suspended=None)
+
+    def snapshot(self, weights, score):
+        """Describe the network of this cycle."""
+        progress = self.progress
+        score = None if score is None else float(score)
+        return {
+            "cycle": progress.cycles + 1,
+            "epoch": progress.epochs,
+            "score": score,
+            "weights": weights,
+        }
+
+    def forget(self):
+        """Begin a new training: no snapshots, a new cycle, epochs counted on."""
+        return Cycles(progress=self.progress.end_cycle())
+
+    @property
+    def is_under_way(self):
+        """Whether epochs have been trained since the last cycle ended."""
+        return self.progress.epochs > self.progress.start
+
+    def counts(self, score, lower_is_better):
+        """Tell whether this cycle's network takes part although it was cut off."""
+        return is_no_worse(score, self.kept, lower_is_better)
+
+    def members(self, n_snapshots, cut=None):
+        """List the last so many snapshots, that of a cycle cut off among them."""
+        return list(_last(n_snapshots, *self.kept, *([] if cut is None else [cut])))
+
+    def to_plain(self):
+        """Make plain values and arrays of it, which are not copied."""
+        progress, plateau = asdict(self.progress), asdict(self.plateau)
+        parts = {"progress": progress, "plateau": plateau, "kept": list(self.kept)}
+        return {**vars(self), **parts}
+
+    @classmethod
+    def from_plain(cls, parts):
+        """Make it of such values again."""
+        progress, plateau = Progress(**parts["progress"]), Plateau(**parts["plateau"])
+        kept = tuple(parts["kept"])
+        return cls(**{**parts, "progress": progress, "plateau": plateau, "kept": kept})
+
+
+def _last(count, *snapshots):
+    """Take the last snapshots; minus an unsigned integer would be a large one."""
+    return snapshots[-int(count) :]

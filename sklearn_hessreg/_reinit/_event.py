@@ -1,0 +1,167 @@
+"""A re-initialisation: which layers, their scores, the selection and the redraw."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from sklearn import get_config
+from skorch.utils import to_tensor
+
+from sklearn_hessreg._hessian import check_layers, score_layers, select_layers
+from sklearn_hessreg._reinit._criterion import (
+    call_criterion,
+    magnitudes,
+    random_scores,
+)
+from sklearn_hessreg._reinit._layers import (
+    check_units,
+    of_weights,
+    trainable_layers,
+    trained_bias,
+    trained_rows,
+)
+from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
+from sklearn_hessreg._reinit._redraw import (
+    draw_like,
+    reduce_units,
+    select_top_k,
+    write_masked,
+)
+from sklearn_hessreg._reinit._samples import draw_samples, to_batch, two_samples
+
+
+@dataclass(frozen=True)
+class Event:
+    """A re-initialisation of a net's weights, by the hyperparameters of the method.
+
+    `method` holds them by their names, `net` is uncompiled, `generator` makes all
+    draws.
+    """
+
+    method: Any
+    net: Any
+    generator: torch.Generator
+
+    def check(self):
+        """Refuse layers, initializers and optimizers that do not go together."""
+        layers = self._layers()
+        for name, layer in layers.items():
+            draw_like(layer.weight, self.method.initializer, _trial_generator())
+            if self.method.granularity == "unit":
+                check_units(name, layer)
+        self._check_optimizers(layers)
+
+    def probe(self, dataset):
+        """Show on two samples that the layers can be scored, before any training."""
+        method = self.method
+        if method.criterion in ("magnitude", "random"):
+            return
+        if method.criterion == "hessian" and method.curvature == "mean_loss":
+            candidates = trainable_layers(self.net.module_)
+            check = partial(check_layers, candidates=candidates)
+        else:
+            check = self._scorer(_trial_generator())
+        self._on_samples(two_samples(dataset), check)
+
+    def run(self, dataset):
+        """Score, select and redraw; return the scores and the masks on the CPU."""
+        layers = self._layers()
+        scores = self._scores(layers, dataset)
+        method = self.method
+        masks = select_top_k(scores, method.k, method.scope, trained_rows(layers))
+        self._redraw(layers, masks)
+        return scores, {name: mask.cpu() for name, mask in masks.items()}
+
+    def _layers(self):
+        """Map the names of the last n trainable weight layers to the layers."""
+        module = self.net.module_
+        names = select_layers(module, self.method.n, trainable_layers(module))
+        return {name: module.get_submodule(name) for name in names}
+
+    def _scores(self, layers, dataset):
+        """Score the layers' weights, or their units, by the criterion."""
+        method, generator = self.method, self.generator
+        if method.criterion == "magnitude":
+            scores = magnitudes(layers)
+        elif method.criterion == "random":
+            scores = random_scores(layers, generator)
+        else:
+            samples = draw_samples(dataset, method.hessian_samples, generator)
+            scores = self._on_samples(samples, self._scorer(generator))
+        if method.granularity == "unit":
+            scores = reduce_units(scores, method.aggregation)
+        for name, S in scores.items():
+            if not torch.isfinite(S).all():
+                raise ValueError(
+                    f"The scores of layer {name!r} contain NaN or infinity: the loss "
+                    "or its curvature overflows at the current weights, or what "
+                    f"criterion={method.criterion!r} computes. Lower the learning "
+                    "rate, scale the features, or train in float64."
+                )
+        return scores
+
+    def _scorer(self, generator):
+        """Choose the function that scores layers on samples."""
+        method = self.method
+        if callable(method.criterion):
+            return partial(
+                call_criterion, criterion=method.criterion, generator=generator
+            )
+        return partial(
+            score_layers,
+            candidates=trainable_layers(self.net.module_),
+            aggregation=method.aggregation,
+            curvature=method.curvature,
+            working_memory=get_config()["working_memory"],
+        )
+
+    def _on_samples(self, samples, function):
+        """Call a function with the net's module, its layers, its loss and samples."""
+        net = self.net
+        Xi, yi = to_batch(net, samples)
+        return function(
+            net.module_,
+            names=list(self._layers()),
+            loss=lambda outputs, targets: net.get_loss(outputs, targets, X=Xi),
+            inputs=to_tensor(Xi, device=net.device),
+            targets=yi,
+        )
+
+    def _redraw(self, layers, masks):
+        """Draw all new values, then write them under the masks."""
+        drawn = {
+            name: draw_like(layer.weight, self.method.initializer, self.generator)
+            for name, layer in layers.items()
+        }
+        self._check_optimizers(layers)
+        for name, layer in layers.items():
+            mask = masks[name].to(layer.weight.device)
+            bias = trained_bias(layer)
+            if self.method.granularity == "unit" and bias is not None:
+                self._write(bias, mask, torch.zeros_like(bias))
+            self._write(layer.weight, of_weights(mask, layer), drawn[name])
+
+    def _write(self, parameter, mask, values):
+        """Write values under a mask, and reset the optimizers there if asked to."""
+        write_masked(parameter, mask, values)
+        if self.method.optimizer_state == "reset":
+            for optimizer in _optimizers(self.net):
+                reset_state(optimizer, parameter, mask)
+
+    def _check_optimizers(self, layers):
+        """Refuse optimizers that cannot forget single weights, if they shall."""
+        if self.method.optimizer_state == "reset":
+            for layer in layers.values():
+                for optimizer in _optimizers(self.net):
+                    check_resettable(optimizer, layer.weight)
+
+
+def _trial_generator():
+    """Make a generator for what is only tried, so that events draw the same."""
+    return torch.Generator(device="cpu").manual_seed(0)
+
+
+def _optimizers(net):
+    """List the optimizers of a net."""
+    return [getattr(net, f"{name}_") for name in net._optimizers]

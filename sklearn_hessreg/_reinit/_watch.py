@@ -1,0 +1,75 @@
+"""The cycles of a net that nobody else drives: watched in the net's history.
+
+Functions of the callback, whose hyperparameters and cycles they read, and of the module
+in training. They return the cycles as they are afterwards.
+"""
+
+from numbers import Real
+
+from sklearn_hessreg._reinit._snapshots import (
+    has_weights,
+    take_weights,
+    write_weights,
+)
+
+
+def read_monitor(row, monitor):
+    """Return what an epoch's row holds in a column, which must be a number."""
+    value = row.get(monitor)
+    if isinstance(value, Real):
+        return float(value)
+    columns = sorted(name for name, held in row.items() if isinstance(held, float))
+    found = f"holds {value!r}" if monitor in row else "is missing"
+    raise ValueError(
+        f"The column monitor={monitor!r} {found} in the net's history at the end of "
+        f"epoch {row.get('epoch')}; there are {columns}. Name one of these, such as "
+        "monitor='train_loss' where train_split=None leaves no validation samples, or "
+        "put the callback that records it before this one."
+    )
+
+
+def watch_epoch(method, module, score):
+    """Compare an epoch with the others of its cycle, and hold the best weights."""
+    cycles = method.cycles_.watch(score, method.tol, method.lower_is_better)
+    if method.load_best and cycles.plateau.is_best:
+        cycles = cycles.with_best(take_weights(module))
+    return cycles
+
+
+def end_cycle(method, module):
+    """Return to the cycle's best weights, if they are held, and keep a snapshot."""
+    cycles = method.cycles_
+    if cycles.best is not None:
+        write_weights(module, cycles.best)
+    weights = take_weights(module)
+    return cycles.end_cycle(weights, cycles.final_score, method.n_snapshots)
+
+
+def cut_off(method, module):
+    """End the training in the middle of a cycle, which may go on in another one.
+
+    The module gets the last snapshot's weights; that is this cycle's if it counts.
+    """
+    cycles = method.cycles_
+    weights = current = take_weights(module)
+    counts = cycles.counts(cycles.final_score, method.lower_is_better)
+    if not counts:
+        weights = cycles.kept[-1]["weights"]
+    elif cycles.best is not None:
+        weights = cycles.best
+    if weights is not current:
+        write_weights(module, weights)
+    return cycles.cut_off(
+        weights if counts else None, None if weights is current else current
+    )
+
+
+def resume(method, module):
+    """Go on with the cycle that the end of the last training cut off."""
+    cycles = method.cycles_
+    if cycles.suspended is None:
+        return cycles
+    # a module that was changed since is trained from where it is
+    if has_weights(module, method.snapshots_[-1]["weights"]):
+        write_weights(module, cycles.suspended)
+    return cycles.resume()
