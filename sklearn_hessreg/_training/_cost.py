@@ -15,11 +15,13 @@ def warn_if_expensive(spec, n_samples):
     if method["k"] == 0:
         return
     shapes = list(zip(spec.layer_units[1:], spec.layer_units, strict=False))
-    scored = shapes[-method["n"] :]
-    if len(shapes) > 1 and spec.activation in ("relu", "logistic"):
-        scored.pop()  # behind inputs of one sign the output layer factorises
+    *hidden, output = shapes[-method["n"] :]
     used = min(n_samples, method["hessian_samples"] or n_samples)
-    event = sum(count_operations(used, *shape) for shape in scored)
+    event = sum(count_operations(used, *shape) for shape in hidden)
+    # behind inputs of one sign the output layer factorises
+    if len(shapes) == 1 or spec.activation not in ("relu", "logistic"):
+        alone = spec.head.out_activation == "logistic"
+        event += count_operations(used, *output, diagonal=alone)
     epoch = 6 * n_samples * sum(math.prod(shape) for shape in shapes)
     every = epochs_between(method["reinit_every"], spec.n_iter_no_change)
     ratio = event / epoch / every
