@@ -9,6 +9,8 @@ from sklearn_hessreg._training import TrainingSpec
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
 DATA = (X, Y, np.ones(len(Y)), np.ones(len(Y)))
+# an estimator whose plateau comes every third epoch, as nothing is an improvement
+QUICK = {"reinit_every": "plateau", "tol": 10.0, "n_iter_no_change": 1}
 METHOD = {
     "k": 20,
     "n": 2,

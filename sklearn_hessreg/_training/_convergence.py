@@ -59,7 +59,11 @@ class Convergence(Callback):
         self.loss_curve_.append(float(net.history[-1, "train_loss"]))
         if dataset_valid is not None:
             self._record_score(net)
-        self.plateau_ = self.plateau_.watch(self._last(), **self._rule())
+        self.plateau_ = self.plateau_.watch(
+            self._last(),
+            tol=self.spec.tol,
+            lower_is_better=not self.spec.early_stopping,
+        )
         if self.spec.early_stopping and self.plateau_.is_best:
             self.best_weights_ = deepcopy(net.module_.state_dict())
         if self._schedule() == "invscaling":
@@ -89,13 +93,6 @@ class Convergence(Callback):
             self.validation_scores_ if self.spec.early_stopping else self.loss_curve_
         )
         return watched[-1]
-
-    def _rule(self):
-        """Say what counts as an improvement."""
-        return {
-            "tol": self.spec.tol,
-            "lower_is_better": not self.spec.early_stopping,
-        }
 
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""

@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-X, Y = load_iris(return_X_y=True)
-X = (X - X.mean(0)) / X.std(0)
-# nothing ever is an improvement, so that a plateau comes every third epoch
-QUICK = {"reinit_every": "plateau", "tol": 10.0, "n_iter_no_change": 1}
 
 
 def make(**options):

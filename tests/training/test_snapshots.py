@@ -7,17 +7,15 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
-from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import RocCurveDisplay, accuracy_score, roc_auc_score
 from skorch.callbacks import Callback
+from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training._snapshots import StackedMLP
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-X, Y = load_iris(return_X_y=True)
-X = (X - X.mean(0)) / X.std(0)
 TARGETS = {
     "binary": Y == 1,
     "multiclass": np.array(["setosa", "versicolor", "virginica"])[Y],
@@ -31,8 +29,6 @@ ACTIVATIONS = {
 }
 THIRD = slice(0, None, 3)
 VALID = {"X_val": X[THIRD], "y_val": Y[THIRD]}
-# nothing ever is an improvement, so that a plateau comes every third epoch
-QUICK = {"reinit_every": "plateau", "tol": 10.0, "n_iter_no_change": 1}
 every_target = pytest.mark.parametrize("target", TARGETS)
 
 
