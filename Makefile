@@ -51,7 +51,7 @@ docs: .venv/docs-ready ## Build the site in docs/_build/html, every example exec
 		--constraint .constraints.txt --editable ".[bench]"
 	@touch $@
 
-bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; 20 minutes.
+bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py

@@ -147,6 +147,11 @@ def all_layers_per_sample(samples=1024):
     )
 
 
+def all_layers_per_sample_all_images():
+    """Make the case of all layers on all images, in parts that fit into the memory."""
+    return all_layers_per_sample(60000)
+
+
 def smooth_tail(samples=512):
     """Make the case of a hidden layer behind which nothing is piecewise linear."""
     flops = 2 * samples * pairs(32) * pairs(64)
@@ -174,6 +179,7 @@ CASES = {
         last_layer_all_images,
         hidden_layer,
         all_layers_per_sample,
+        all_layers_per_sample_all_images,
         smooth_tail,
         convolution,
     )

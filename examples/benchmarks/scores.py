@@ -9,6 +9,7 @@ from pathlib import Path
 
 from measure import in_new_process, machine, print_table, seconds
 from score_cases import CASES
+from score_events import main as measure_events
 from score_methods import COLUMNS, METHODS, gibibytes
 
 WORKER = Path(__file__).with_name("score_methods.py")
@@ -60,3 +61,4 @@ if __name__ == "__main__":
     )
     for name in CASES:
         measure_case(name)
+    measure_events()

@@ -16,13 +16,13 @@ from sklearn_hessreg._hessian._evaluation import (
     differentiable_evaluation,
 )
 from sklearn_hessreg._hessian._layers import select_layers, weight_layers
-from sklearn_hessreg._hessian._scores import (
+from sklearn_hessreg._hessian._score_layers import (
     AGGREGATIONS,
     CURVATURES,
     check_layers,
-    hessian_scores,
     score_layers,
 )
+from sklearn_hessreg._hessian._scores import hessian_scores
 from sklearn_hessreg._hessian._streamed import count_operations
 
 __all__ = [

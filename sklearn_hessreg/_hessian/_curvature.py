@@ -7,6 +7,7 @@ import torch
 from sklearn_hessreg._hessian._forms import Dense
 from sklearn_hessreg._hessian._loss import LossByOutputs
 from sklearn_hessreg._hessian._structure import (
+    derivatives,
     gradients,
     is_locally_linear,
     outputs_follow_groups,
@@ -85,7 +86,7 @@ class DoubleBackward:
 
     def product(self, u):
         """Return B_n u_n, of shape (rows, out)."""
-        return gradients((self.g * u).sum(), [self.delta])[0]
+        return derivatives([self.g], [self.delta], [u])[0]
 
     def _row(self, i):
         """Return B_n[i, :] for all rows n, of shape (rows, out)."""

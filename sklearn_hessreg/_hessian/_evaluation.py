@@ -42,9 +42,11 @@ def differentiable_evaluation(module, inputs):
     with ExitStack() as stack:
         for lock in _locks_of(module):
             stack.enter_context(lock)
-        for m in module.modules():
-            stack.callback(setattr, m, "training", m.training)
-        module.eval()
+        training = [m for m in module.modules() if m.training]
+        for m in training:
+            stack.callback(setattr, m, "training", True)
+        if training:
+            module.eval()
         stack.enter_context(plain_torch(_device(module, inputs)))
         stack.enter_context(torch.enable_grad())
         yield
@@ -111,16 +113,14 @@ class TwiceDifferentiable(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if any(_is_inference(x) for x in chain(args, kwargs.values())):
-            args, kwargs = tree_map(without_inference, (args, kwargs))
+        for x in (*args, *kwargs.values()):
+            if isinstance(x, torch.Tensor) and x.is_inference():
+                args, kwargs = tree_map(without_inference, (args, kwargs))
+                break
         return _TWICE_DIFFERENTIABLE.get(func, func)(*args, **kwargs)
 
 
 def without_inference(x):
     """Copy a tensor made in inference mode; leave anything else as it is."""
-    return x.clone() if _is_inference(x) else x
-
-
-def _is_inference(x):
-    """Tell whether x is a tensor made in inference mode."""
-    return isinstance(x, torch.Tensor) and x.is_inference()
+    inference = isinstance(x, torch.Tensor) and x.is_inference()
+    return x.clone() if inference else x

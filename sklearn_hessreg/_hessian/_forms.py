@@ -9,7 +9,10 @@ S_n, its blocks, its absolute row sums, and whether the signs are the same for a
 
 import torch
 
-from sklearn_hessreg._hessian._structure import random_like
+from sklearn_hessreg._hessian._structure import powers_of_two_like
+
+# Elements of a temporary that stays in a processor's cache.
+CACHE_ELEMENTS = 2**16
 
 
 def find_form(times, z, u, Su):
@@ -20,8 +23,8 @@ def find_form(times, z, u, Su):
     p = z.softmax(1)
     top = p.argmax(1, keepdim=True)
     column = times(torch.zeros_like(z).scatter_(1, top, 1))
-    others = column.scatter(1, top, 0)
-    if _exceeds(others.abs(), _denormal(z)):
+    others = column.scatter(1, top, 0)  # not in place: torch has zeros that refuse
+    if others.numel() and max(others.max(), -others.min()) > _denormal(z):
         return Softmax.find(p, top, -others.sum(1, keepdim=True), z, u, Su)
     return Diagonal.find(times, z)
 
@@ -34,8 +37,9 @@ def _denormal(z):
 
 def _exceeds(x, limits):
     """Tell whether any element of x is larger than its limit."""
-    # not <=, because NaN is the business of whoever looks at the scores
-    return bool((x > limits).any())
+    # not <=, because NaN is the business of whoever looks at the scores; the largest,
+    # because any() takes ten times as long
+    return bool(x.numel()) and bool((x - limits).max() > 0)
 
 
 class Diagonal:
@@ -54,9 +58,13 @@ class Diagonal:
         the product that was foretold is met to the bit.
         """
         d = times(torch.ones_like(z))
-        u = random_like(z)
-        u = u.sign() * 2.0 ** (4 * u.abs() % 4).floor()
+        u = powers_of_two_like(z)
         return None if _exceeds((times(u) - d * u).abs(), _denormal(z)) else cls(d)
+
+    @property
+    def size(self):
+        """C, the number of outputs of a row."""
+        return self.d.shape[1]
 
     def take(self, rows):
         """Return S_n of some rows n."""
@@ -100,10 +108,14 @@ class Softmax:
         is taken, so w_n is as accurate as p_n.
         """
         largest = p.gather(1, top)
-        others = p.scatter(1, top, 0).sum(1, keepdim=True)
+        others = p.scatter_(1, top, 0).sum(1, keepdim=True)
+        p.scatter_(1, top, largest)
         w = torch.where(largest * others > 0, product / (largest * others), 0)
         found = cls(w, p, (1 - p).scatter_(1, top, others), top)
-        return found if found._foretells(z, u, Su) else None
+        step = max(1, CACHE_ELEMENTS // z.shape[1])
+        parts = [slice(n, n + step) for n in range(0, len(z), step)]
+        foretold = (found.take(n)._foretells(z[n], u[n], Su[n]) for n in parts)
+        return found if all(foretold) else None
 
     def _foretells(self, z, u, Su):
         """Tell whether S_n u_n is met, each element but for its own rounding.
@@ -112,12 +124,17 @@ class Softmax:
         of C terms, of which most cancel.
         """
         limits = torch.finfo(z.dtype)
-        low, high = z.aminmax(dim=1, keepdim=True)
-        relative = 4 * limits.eps * (8 + z.shape[1] ** 0.5 + high - low) * self.w.abs()
+        spread = z.amax(1, keepdim=True) - z.amin(1, keepdim=True)
+        relative = 4 * limits.eps * (8 + z.shape[1] ** 0.5 + spread) * self.w.abs()
         mean = torch.linalg.vecdot(self.p, u)[:, None]
         difference = (u - mean).mul_(self.p).mul_(self.w).sub_(Su).abs_()
         allowed = u.abs().add_(mean.abs() + 1).mul_(self.p).mul_(relative)
         return not _exceeds(difference, allowed.add_(limits.tiny * (1 + self.w.abs())))
+
+    @property
+    def size(self):
+        """C, the number of outputs of a row."""
+        return self.p.shape[1]
 
     def take(self, rows):
         """Return S_n of some rows n."""
@@ -129,10 +146,10 @@ class Softmax:
         S_n has no part in what all rows of A_n have in common: the row of the largest
         p_n is taken off, so that nothing cancels where it nears 1.
         """
-        p = self.p[:, :, None].to(A)
+        p, w = self.p.to(A), self.w.to(A)
         A = A - A.gather(1, self.top[:, :, None].expand(-1, 1, A.shape[2]))
-        A = A - (p * A).sum(1, keepdim=True)
-        return A.mul_(p).mul_(self.w[:, :, None].to(A))
+        A -= p[:, None] @ A
+        return A.mul_((w * p)[:, :, None])
 
     def product(self, u):
         """Return S_n u_n, of shape (rows, C)."""
@@ -140,7 +157,7 @@ class Softmax:
 
     def absolute_sums(self, elements=None):
         """Return sum_k |S_n[i,k]|, of shape (rows, C)."""
-        return 2 * self.w.abs() * self.p * self.rest
+        return (self.p * self.rest).mul_(2 * self.w.abs())
 
     def blocks(self, units, columns):
         """Return S_n[i, k] for i in units, k in columns, of shape (i, rows, k)."""

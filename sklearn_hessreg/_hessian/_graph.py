@@ -33,13 +33,27 @@ def check_graph(outputs, J, weights):
             )
 
 
-def _nodes(tensors):
-    """Go through all nodes of the graph behind some tensors."""
+def reaches(tensors, leaves):
+    """Tell whether the graph behind some tensors leads to any of the leaves."""
+    sought = {id(leaf) for leaf in leaves}
+    nodes = _nodes([x for x in tensors if x.requires_grad])
+    return any(id(getattr(node, "variable", None)) in sought for node in nodes)
+
+
+def passes_by(tensors, z, through):
+    """Tell whether the graph behind some tensors has a way to z not by `through`."""
+    return z.grad_fn in _nodes(tensors, through.grad_fn)
+
+
+def _nodes(tensors, end=None):
+    """Go through all nodes of the graph behind some tensors, and not beyond `end`."""
     found = {y.grad_fn for y in tensors if y.grad_fn is not None}
     todo = list(found)
     while todo:
         node = todo.pop()
         yield node
+        if node is end:
+            continue
         following = {after for after, _ in node.next_functions} - found - {None}
         found |= following
         todo += following

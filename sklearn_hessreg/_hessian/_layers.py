@@ -61,13 +61,12 @@ def select_layers(module, n, names):
             f"{len(names)}. Choose a smaller n."
         )
     last = names[-int(n) :]  # -n of numpy's unsigned numbers is positive
-    check_names(module, last)
+    check_names(module, last, names)
     return last
 
 
-def check_names(module, names):
-    """Refuse names that are no weight layers, and weights that are no parameters."""
-    known = weight_layers(module)
+def check_names(module, names, known):
+    """Refuse names that are not among the known, and weights that are no parameters."""
     for name in names:
         if name not in known:
             raise ValueError(
@@ -76,7 +75,7 @@ def check_names(module, names):
                 "that layers share goes by the last of them."
             )
         layer = module.get_submodule(name)
-        if "weight" not in dict(layer.named_parameters(recurse=False)):
+        if layer._parameters.get("weight") is None:
             raise ValueError(
                 f"The weight of layer {name!r} is parametrised, so it is not a "
                 "parameter of its own. Remove the parametrisation or choose a smaller "

@@ -6,33 +6,35 @@ from torch.utils._pytree import tree_leaves, tree_map
 from sklearn_hessreg._hessian._forms import Dense, find_form
 from sklearn_hessreg._hessian._structure import (
     any_groups_interact,
+    derivatives,
     gradients,
-    random_like,
+    random_directions,
 )
 
 
 class LossByOutputs:
     """The loss as a function of the network's outputs alone, and its derivatives.
 
-    `ys` are the outputs that the loss depends on, as they came from the network, and v
-    the gradient of the loss by copies of them, so that an output that is computed from
-    another one does not count twice.
+    `ys` are the outputs that the loss depends on, as they came from the network, J the
+    loss of copies of them, and v its gradient by these, so that an output that is
+    computed from another one does not count twice.
     """
 
     def __init__(self, loss, outputs):
         ys = [y for y in tree_leaves(outputs) if _is_differentiable(y)]
         xs = [y.detach().requires_grad_() for y in ys]
         copies = iter(xs)
-        J = loss(
+        self.J = loss(
             tree_map(
                 # cloned, because the loss may change its arguments in place
                 lambda y: next(copies).clone() if _is_differentiable(y) else y,
                 outputs,
             )
         )
+        check_loss(self.J)
         v = [None] * len(xs)
-        if xs and J.requires_grad:
-            v = torch.autograd.grad(J, xs, create_graph=True, allow_unused=True)
+        if xs and self.J.requires_grad:
+            v = torch.autograd.grad(self.J, xs, create_graph=True, allow_unused=True)
         used = [i for i, g in enumerate(v) if g is not None and g.numel()]
         self.ys, self._xs, self.v = ([part[i] for i in used] for part in (ys, xs, v))
         self._curvature = self._interact = None
@@ -45,7 +47,8 @@ class LossByOutputs:
         """
         if self._curvature is None:
             z = columns(self._xs).detach()
-            form = find_form(self.times, z, u := random_like(z), self.times(u))
+            u = random_directions(z)
+            form = find_form(self.times, z, u, self.times(u))
             self._curvature = form or Dense(self._second_derivative)
         return self._curvature
 
@@ -77,8 +80,9 @@ class LossByOutputs:
 
     def times(self, u):
         """Return S_n u_n, of shape (rows, C), rounded as autograd rounds it."""
-        product = (columns(self.v) * u).sum()
-        return columns(gradients(product, self._xs)).to(u.dtype)
+        us = u.split([x.numel() // len(x) for x in self._xs], 1)
+        us = [part.reshape(x.shape).to(x) for part, x in zip(us, self._xs, strict=True)]
+        return columns(derivatives(self.v, self._xs, us)).to(u.dtype)
 
     def _second_derivative(self):
         """Return S_n, of shape (rows, C, C), from C derivatives."""
@@ -96,6 +100,18 @@ def count_numbers(outputs):
     return sum(y.numel() for y in tree_leaves(outputs) if _is_differentiable(y))
 
 
+def check_loss(J):
+    """Refuse a loss that is not a single number."""
+    if not isinstance(J, torch.Tensor) or J.numel() != 1:
+        got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
+        raise ValueError(
+            f"loss(outputs, targets) returned {got}, expected a tensor with one "
+            "element; reduce the losses of the samples to their mean or sum."
+        )
+
+
 def columns(ys):
     """Lay several outputs side by side as one matrix, a row for each sample."""
+    if len(ys) == 1 and ys[0].ndim == 2:
+        return ys[0]
     return torch.cat([y.flatten(1) if y.ndim > 1 else y[:, None] for y in ys], 1)

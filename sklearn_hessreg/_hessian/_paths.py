@@ -6,11 +6,8 @@ does.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from sklearn_hessreg._hessian import _jacobian, _row_by_row, _streamed
 from sklearn_hessreg._hessian._curvature import (
@@ -19,7 +16,7 @@ from sklearn_hessreg._hessian._curvature import (
     why_not_gauss_newton,
 )
 from sklearn_hessreg._hessian._forms import find_form
-from sklearn_hessreg._hessian._loss import LossByOutputs, count_numbers
+from sklearn_hessreg._hessian._loss import count_numbers
 from sklearn_hessreg._hessian._structure import (
     agrees,
     any_groups_interact,
@@ -27,37 +24,15 @@ from sklearn_hessreg._hessian._structure import (
     is_locally_linear,
     outputs_follow_groups,
     random_like,
+    refuse_interaction,
     some_groups_interact,
 )
 from sklearn_hessreg._hessian._trace import (
-    Trace,
     is_convolution,
     is_linear,
-    weight_key,
 )
 
 logger = logging.getLogger("sklearn_hessreg")
-
-
-@dataclass
-class Problem:
-    """A forward pass and its loss J; `elements` bounds the temporaries."""
-
-    module: nn.Module
-    forward: Trace
-    loss: Callable
-    J: torch.Tensor
-    curvature: str
-    elements: int
-    _head: LossByOutputs | None = None
-
-    @property
-    def head(self):
-        """The loss as a function of the outputs, made when it is first asked for."""
-        # no cached_property: up to Python 3.11 all threads wait while it computes one
-        if self._head is None:
-            self._head = LossByOutputs(self.loss, self.forward.outputs)
-        return self._head
 
 
 class _FormulaError(Exception):
@@ -66,14 +41,19 @@ class _FormulaError(Exception):
 
 def score_layer(problem, name):
     """Score one layer by the cheapest formula that holds, and log which and why."""
-    layer, uses = problem.module.get_submodule(name), problem.forward.uses.get(name, [])
-    key = weight_key(problem.module, name)
+    layer, uses = problem.layer(name), problem.forward.uses.get(name, [])
+    key = problem.forward.keys[name]
     W, reasons = problem.forward.state[key], []
     known = _why_unknown(problem, name, layer, uses)
     uses = [use for use in uses if use.delta.numel()]
     if known is None and not uses:
         logger.debug("layer %r: zero, because it was given no rows", name)
         return torch.zeros_like(W, requires_grad=False)
+    if known is None:
+        S, how = _score_certain(problem, name, uses, W)
+        if S is not None:
+            logger.debug("layer %r: %s", name, how)
+            return S
     for score in (_score_rows, _score_jacobian) if known is None else ():
         try:
             S, product, HR, how = score(problem, layer, uses, W)
@@ -105,6 +85,23 @@ def _why_unknown(problem, name, layer, uses):
     return None
 
 
+def _score_certain(problem, name, uses, W):
+    """Score a layer that needs no trial: of outputs, or linked to them; or None."""
+    h, per_sample = uses[0].h.to(W.dtype), problem.curvature == "per_sample"
+    if (B := problem.output_form(name)) is not None:
+        if per_sample:
+            S, how = _streamed.per_sample_score(B, h, problem.elements), "factorised"
+        else:
+            g = problem.head.v[0].detach()
+            S, share = _streamed.mean_loss_score(B, g, h, problem.elements)
+            how = f"{share:.1%} of the pairs of units streamed"
+        return S, f"{how}, curvature by its form, {type(B).__name__.lower()}"
+    if per_sample and name in problem.sums_behind_links:
+        S = _streamed.score_of_sums(problem.sums_behind_links[name], h)
+        return S, "factorised, curvature by links from layer to layer"
+    return None, None
+
+
 def _score_rows(problem, layer, uses, W):
     """Score a linear layer from B and h; return also H R, and how it was done."""
     if not is_linear(layer):
@@ -125,9 +122,7 @@ def _score_rows(problem, layer, uses, W):
     if problem.curvature == "per_sample":
         S = _streamed.per_sample_score(B, h, elements)
         return S, product, HR, f"factorised, curvature by {how}"
-    alive = h.any(0)  # the rows and columns of a dead input are exactly zero
-    S = torch.zeros_like(W)
-    S[:, alive], share = _streamed.mean_loss_score(B, g, h[:, alive], elements)
+    S, share = _streamed.mean_loss_score(B, g, h, elements)
     how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
     return S, product, HR, how
 
@@ -191,9 +186,5 @@ def _score_jacobian(problem, layer, uses, W):
 def _refuse_interaction(curvature, reason):
     """Leave interacting samples to a formula for them, or refuse their curvatures."""
     if curvature == "per_sample":
-        raise ValueError(
-            "curvature='per_sample' has no meaning here: samples interact in the "
-            "network or in the loss, as in batch norm without running statistics. Use "
-            "curvature='mean_loss'."
-        )
+        refuse_interaction()
     raise _FormulaError(reason)

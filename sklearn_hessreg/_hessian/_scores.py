@@ -1,34 +1,17 @@
 """hessian_scores: the exact score of every weight of the last layers of a module."""
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
-from torch.utils.checkpoint import CheckpointError
 
-from sklearn_hessreg._hessian._evaluation import (
-    TwiceDifferentiable,
-    differentiable_evaluation,
-)
-from sklearn_hessreg._hessian._graph import check_graph
 from sklearn_hessreg._hessian._layers import (
-    check_executed,
     check_names,
-    check_order,
     select_layers,
     weight_layers,
 )
-from sklearn_hessreg._hessian._paths import Problem, score_layer
-from sklearn_hessreg._hessian._structure import gradients
-from sklearn_hessreg._hessian._trace import trace, weight_key
+from sklearn_hessreg._hessian._score_layers import WORKING_MEMORY, score_layers
 from sklearn_hessreg._typing import Aggregation, Curvature
-
-AGGREGATIONS = ("mean", "sum")
-CURVATURES = ("mean_loss", "per_sample")
-WORKING_MEMORY = 512  # MiB
 
 
 def hessian_scores(
@@ -79,12 +62,13 @@ def hessian_scores(
         ``"per_sample"`` adds up the absolute Hessians of the samples' shares of J:
         also exact, another quantity, and for hidden layers far cheaper.
     working_memory : float, default=512
-        MiB for the curvature B, the Jacobian and the tiles. Beside it memory holds the
-        forward pass with its graph, a few copies of the layer's inputs, one row of B
-        (the rows of z times the units of the layer), one row of a tile (``out * in``
-        numbers) and the scores; row by row under ``"per_sample"`` also a copy of the
-        weights for each sample. Less memory never changes a score beyond rounding; it
-        costs time.
+        MiB for the curvature B, the Jacobian and the tiles, and under ``"per_sample"``
+        for the forward pass with its graph, which is made in parts of the samples.
+        Under ``"mean_loss"`` memory holds that pass beside it, with a few copies of the
+        layer's inputs, one row of B (the rows of z times the units of the layer) and
+        one row of a tile (``out * in`` numbers); row by row under ``"per_sample"`` a
+        copy of the weights for each sample of a part; always the outputs and the
+        scores. Less memory never changes a score beyond rounding; it costs time.
 
     Returns
     -------
@@ -123,6 +107,8 @@ def hessian_scores(
        ``n_samples * (out * in) ** 2 / 2`` operations, fewer where units and inputs are
        inactive: they are gathered. B takes C backward passes behind a piecewise linear
        tail with C outputs, and one double backward pass for each unit behind any other.
+       Under ``"per_sample"`` it goes from layer to layer by matrix products where
+       between two linear layers each unit has a constant factor, as behind ReLU.
        Of an output layer it is known without: for softmax
        :math:`B_n = w_n (\mathrm{diag}(p_n) - p_n p_n^\top)`, for outputs with losses of
        their own a diagonal. Behind ReLU its score takes a few derivatives of the layer
@@ -137,7 +123,8 @@ def hessian_scores(
        about ``2 * P`` forward and backward passes. Interacting samples are allowed.
 
     What a formula says the Hessian does to a random direction is compared with what it
-    does, by autograd; a formula that differs is not used.
+    does, by autograd; a formula that differs is not used. That is left out for output
+    layers and the layers linked to them, where the graph of the forward pass is proof.
 
     ``torch.autocast``, ``torch.inference_mode``, ``torch.no_grad`` and a default device
     around the call do not change the scores.
@@ -166,7 +153,7 @@ def hessian_scores(
         names = select_layers(module, n, candidates)
     else:
         names = layers
-        check_names(module, names)
+        check_names(module, names, weight_layers(module))
     return score_layers(
         module,
         loss,
@@ -179,149 +166,3 @@ def hessian_scores(
         working_memory,
         must_run=True,
     )
-
-
-def score_layers(
-    module,
-    loss,
-    inputs,
-    targets,
-    names,
-    candidates=None,
-    aggregation="mean",
-    curvature="mean_loss",
-    working_memory=WORKING_MEMORY,
-    must_run=False,
-):
-    """Score the named layers; those that ran must be the last of `candidates` to run.
-
-    A layer that did not run scores zero; with `must_run` one at least has to.
-    """
-    _check_option("aggregation", aggregation, AGGREGATIONS)
-    _check_option("curvature", curvature, CURVATURES)
-    _check_working_memory(working_memory)
-    loss = _of_outputs(loss, targets)
-
-    def score(**options):
-        run = _evaluate(module, loss, inputs, names, candidates, must_run, **options)
-        forward, J = run
-        elements = int(min(float(working_memory), 2.0**40) * 2**20 / J.element_size())
-        problem = Problem(module, forward, loss, J, curvature, elements)
-        with _second_derivatives():
-            return {name: score_layer(problem, name) for name in names}
-
-    with differentiable_evaluation(module, inputs):
-        scores = _with_checkpoints(score)
-    if aggregation == "mean":
-        scores = {name: S / S.numel() for name, S in scores.items()}
-    return scores
-
-
-def check_layers(module, loss, inputs, targets, names, candidates):
-    """Raise what makes scoring impossible, for the price of one second derivative."""
-    loss = _of_outputs(loss, targets)
-
-    def differentiate(**options):
-        forward, J = _evaluate(module, loss, inputs, names, candidates, **options)
-        weights = [forward.state[weight_key(module, name)] for name in names]
-        with _second_derivatives():
-            G = gradients(J, weights, create_graph=True)
-            gradients(sum(g.square().sum() for g in G), weights)
-
-    with differentiable_evaluation(module, inputs):
-        _with_checkpoints(differentiate)
-
-
-def _with_checkpoints(compute):
-    """Call `compute`, once more if a part that torch.utils.checkpoint left out differs.
-
-    That part is recomputed with the module's own parameters, and needs as many
-    gradients the first time, which takes memory.
-    """
-    try:
-        try:
-            return compute()
-        except CheckpointError:
-            return compute(all_gradients=True)
-    except CheckpointError as error:
-        raise ValueError(
-            "torch.utils.checkpoint recomputed something else than the forward pass: "
-            f"{error} Score the module without checkpoints."
-        ) from error
-
-
-@contextmanager
-def _second_derivatives():
-    """Say what to do where torch has no second derivative."""
-    try:
-        yield
-    except NotImplementedError as error:
-        raise ValueError(
-            f"The module or the loss cannot be differentiated twice: {error} Compute "
-            "it from other operations of torch, as EmbeddingBag from Embedding."
-        ) from error
-
-
-def _of_outputs(loss, targets):
-    """Make the loss a function of the outputs alone, twice differentiable."""
-
-    def loss_of(outputs):
-        with TwiceDifferentiable():
-            return loss(outputs, targets)
-
-    return loss_of
-
-
-def _evaluate(
-    module, loss, inputs, names, candidates, must_run=True, all_gradients=False
-):
-    """Run the network on the samples; return the trace and the checked loss J."""
-    forward = trace(module, inputs, names, weight_layers(module), all_gradients)
-    check_order(names, list(forward.calls), candidates)
-    if must_run:
-        check_executed(names, list(forward.calls))
-    # cloned, because the loss may change its arguments in place
-    J = loss(tree_map(_clone, forward.outputs))
-    _check_scalar(J)
-    if any(name in forward.calls for name in names):
-        _check_differentiable(J)
-        check_graph(forward.outputs, J, forward.own)
-    return forward, J
-
-
-def _clone(y):
-    """Copy a tensor in its graph; leave anything else as it is."""
-    return y.clone() if isinstance(y, torch.Tensor) else y
-
-
-def _check_option(name, value, allowed):
-    """Refuse a value that is not one of the allowed strings."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}.")
-
-
-def _check_scalar(J):
-    """Refuse a loss that is not a single number."""
-    if not isinstance(J, torch.Tensor) or J.numel() != 1:
-        got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
-        raise ValueError(
-            f"loss(outputs, targets) returned {got}, expected a tensor with one "
-            "element; reduce the losses of the samples to their mean or sum."
-        )
-
-
-def _check_differentiable(J):
-    """Refuse a loss that is not a function of the outputs."""
-    if not J.requires_grad:
-        raise ValueError(
-            f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "
-            "it from the outputs by torch functions, without detach."
-        )
-
-
-def _check_working_memory(working_memory):
-    """Refuse a bound on the memory that is not a positive number of MiB."""
-    if not isinstance(working_memory, Real) or not working_memory > 0:
-        raise ValueError(
-            f"working_memory={working_memory!r} must be a positive number of MiB."
-        )

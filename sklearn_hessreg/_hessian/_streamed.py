@@ -29,7 +29,12 @@ def count_operations(n_samples, out_features, in_features, diagonal=False):
 
 def per_sample_score(B, h, elements):
     """Add up |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
-    return B.absolute_sums(_tile_elements(h, elements)).to(h.dtype).T @ _factor(h)
+    return score_of_sums(B.absolute_sums(_tile_elements(h, elements)), h)
+
+
+def score_of_sums(r, h):
+    """Add up r_ni |h_nj| |h_nl| over n and l, for r_ni = sum_k |B_n[i,k]|."""
+    return r.to(h.dtype).T @ _factor(h)
 
 
 def mean_loss_score(B, g, h, elements):
@@ -39,12 +44,20 @@ def mean_loss_score(B, g, h, elements):
     in the order: factorised if all its terms have one sign, and otherwise streamed.
     Either way it counts for both units.
     """
-    rows, out = g.shape
-    one_signed = ((h >= 0).all(0) | (h <= 0).all(0)).all()
+    one_signed = bool(((h.amin(0) >= 0) | (h.amax(0) <= 0)).all())
     if one_signed and B.one_signed():
         return per_sample_score(B, h, elements), 0.0  # all pairs at once
+    alive = h.abs().amax(0) != 0  # the rows and columns of a dead input are zero
+    S, score = h.new_zeros(g.shape[1], h.shape[1]), _pair_score
     if B.diagonal:
-        return _diagonal_score(B, out, h, one_signed, elements)
+        score = _diagonal_score
+    S[:, alive], share = score(B, g, h[:, alive], one_signed, elements)
+    return S, share
+
+
+def _pair_score(B, g, h, one_signed, elements):
+    """Decide on every pair of units, in the order of their activity."""
+    rows, out = g.shape
     order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
     streamed, step = 0, max(1, elements // (8 * rows * out))
@@ -62,8 +75,9 @@ def mean_loss_score(B, g, h, elements):
     return S, streamed / (out * (out + 1) / 2)
 
 
-def _diagonal_score(B, out, h, one_signed, elements):
+def _diagonal_score(B, g, h, one_signed, elements):
     """Do the same where units have no curvature in common."""
+    out = g.shape[1]
     S, streamed = h.new_zeros(out, h.shape[1]), 0
     todo = torch.ones(1, 1, dtype=torch.bool, device=h.device)
     for unit in torch.arange(out, device=h.device).split(1):

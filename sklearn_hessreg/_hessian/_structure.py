@@ -16,11 +16,40 @@ def gradients(y, xs, **options):
     )
 
 
+def derivatives(gs, xs, us):
+    """Return the derivatives by the xs of the sum of the products of gs and us."""
+    # as grad_outputs, because the sum of a product takes longer to differentiate
+    moving = [(g, u) for g, u in zip(gs, us, strict=True) if g.requires_grad]
+    if not moving:
+        return [torch.zeros_like(x) for x in xs]
+    return gradients([g for g, _ in moving], xs, grad_outputs=[u for _, u in moving])
+
+
+def random_directions(z):
+    """Draw a direction for each row of z, which are multiples of one, always the same.
+
+    As good as any other, since what vanishes for almost all multiples of almost all
+    directions is zero; and drawn in no time.
+    """
+    generator = torch.Generator("cpu").manual_seed(0)
+    options = {"generator": generator, "dtype": z.dtype, "device": "cpu"}
+    drawn = torch.randn(len(z) + z.shape[1], **options).to(z.device)
+    multiples, direction = drawn.split([len(z), z.shape[1]])
+    multiples += multiples.sign()  # none is near zero
+    return torch.outer(multiples, direction)
+
+
 def random_like(x, seed=0):
     """Draw standard normal numbers like x, always the same."""
     generator = torch.Generator("cpu").manual_seed(seed)
     drawn = torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu")
     return drawn.to(x.device)
+
+
+def powers_of_two_like(x):
+    """Draw powers of two and their negatives, which are multiplied unrounded."""
+    u = random_like(x)
+    return u.sign() * 2.0 ** (4 * u.abs() % 4).floor()
 
 
 def some_groups_interact(g, xs, count):
@@ -88,6 +117,15 @@ def agrees(J, W, product, HR=None):
     return not difference > 30 * noise
 
 
+def refuse_interaction():
+    """Refuse curvatures of single samples that interact."""
+    raise ValueError(
+        "curvature='per_sample' has no meaning here: samples interact in the "
+        "network or in the loss, as in batch norm without running statistics. Use "
+        "curvature='mean_loss'."
+    )
+
+
 def random_half(count):
     """Mark a random half of `count` groups, always the same."""
     generator = torch.Generator("cpu").manual_seed(count)
@@ -104,19 +142,8 @@ def _displacements(xs):
 def _displaced_reach_others(g, xs, us, groups):
     """Displace the marked groups of the rows of xs by us; tell if g of others moves."""
     groups = groups.to(xs[0].device)
-    moving = [
-        (gradient, u)
-        for gradient, u in zip(g, us, strict=True)
-        if gradient.requires_grad
-    ]
-    if not moving:
-        return False
-    displaced = [
-        (u.view(len(groups), -1) * groups[:, None]).view_as(gradient)
-        for gradient, u in moving
-    ]
-    moved = gradients([gradient for gradient, _ in moving], xs, grad_outputs=displaced)
-    return _any_moved(moved, ~groups)
+    displaced = [(u.view(len(groups), -1) * groups[:, None]).view_as(u) for u in us]
+    return _any_moved(derivatives(g, xs, displaced), ~groups)
 
 
 def _any_moved(gs, groups):

@@ -23,14 +23,24 @@ _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)
 
 @dataclass
 class Use:
-    """One call of a layer: its inputs h and a zero delta that was added to z = W h.
+    """One call of a layer: its inputs h and its results z = W h + b.
 
-    For a linear layer they are matrices, one row for each vector it was given.
+    For a linear layer they are matrices, one row for each vector it was given. `delta`
+    is z in the graph, where nothing writes to it; `live` has the inputs as they were
+    given, with the node that they came from, and `node` is that of the results that the
+    network went on with.
     """
 
     h: torch.Tensor
     delta: torch.Tensor
-    z: torch.Tensor
+    live: torch.Tensor
+    source: object
+    node: object
+
+    @property
+    def z(self):
+        """The results without their graph."""
+        return self.delta.detach()
 
 
 @dataclass
@@ -38,17 +48,25 @@ class Trace:
     """A forward pass: its outputs, and how the layers were used in it.
 
     `state` has what stood in for the parameters, among them for the module's `own`
-    weights of the named layers.
+    weights of the named layers, for which `keys` has their names.
     """
 
     state: dict
     own: dict
+    keys: dict
     args: tuple
     kwargs: dict
     samples: int
     outputs: object = None
     uses: dict = field(default_factory=dict)
     calls: dict = field(default_factory=dict)
+    _counted: int = 0
+
+    @property
+    def numbers(self):
+        """How many the pass holds: results, copies of h and z, factors behind z."""
+        uses = [use for uses in self.uses.values() for use in uses]
+        return self._counted + sum(u.h.numel() + 4 * u.delta.numel() for u in uses)
 
 
 def is_linear(layer):
@@ -65,33 +83,45 @@ def trace(module, inputs, names, watched, all_gradients=False):
     """Run the module, its parameters constant but for the weights of the named layers.
 
     With `all_gradients` the others are no constants if they are none in the module.
-    If those layers are linear or convolutional, their uses are recorded, and delta = 0
-    is added to their z. Of the layers `watched` the calls are counted.
+    If those layers are linear or convolutional, their uses are recorded. Of the layers
+    `watched` the calls are counted.
     """
-    args, kwargs = _arguments(module, inputs)
-    state = _stand_ins(module, names, all_gradients)
-    own = {name: module.get_submodule(name).weight for name in names}
-    result = Trace(state, own, args, kwargs, _count_samples(inputs))
-    keys = {weight_key(module, name): name for name in watched}
-    weights = {id(state[key]): name for key, name in keys.items() if key is not None}
+    args, kwargs = _arguments(inputs)
+    parameters = dict(module.named_parameters())
+    keys = _weight_keys(module, watched, parameters)
+    needed = [key for key, p in parameters.items() if all_gradients and p.requires_grad]
+    needed += [keys[name] for name in names]
+    state = _stand_ins(module, parameters, needed)
+    own = {name: parameters[keys[name]] for name in names}
+    result = Trace(state, own, keys, args, kwargs, count_samples(inputs))
+    weights = {id(state[key]): name for name, key in keys.items()}
     with (
         _hooks(module, names, result.uses),
         _unfrozen(own.values()),
         TwiceDifferentiable(),
-        Watch(weights, result.calls, state),
+        Watch(weights, result.calls, state) as watch,
     ):
-        result.outputs = functional_call(module, state, args, kwargs)
+        try:
+            result.outputs = functional_call(module, state, args, kwargs)
+        except TypeError:
+            _check_arguments(module, inputs, args, kwargs)
+            raise
+    result._counted = watch.numbers
     return result
 
 
-def _stand_ins(module, names, all_gradients):
-    """Make what stands in for the module's parameters and buffers."""
-    state = {key: without_inference(p.detach()) for key, p in module.named_parameters()}
-    if all_gradients:
-        for key, p in module.named_parameters():
-            state[key].requires_grad_(p.requires_grad)
-    for name in names:
-        state[weight_key(module, name)].requires_grad_()
+def _weight_keys(module, layers, parameters):
+    """Map layers to the names of their weights; without those that are parametrised."""
+    keys = {id(p): key for key, p in parameters.items()}
+    weights = {n: module.get_submodule(n)._parameters.get("weight") for n in layers}
+    return {name: keys[id(W)] for name, W in weights.items() if W is not None}
+
+
+def _stand_ins(module, parameters, needed):
+    """Make what stands in for parameters and buffers; those needed have gradients."""
+    state = {key: without_inference(p.detach()) for key, p in parameters.items()}
+    for key in needed:
+        state[key].requires_grad_()
     # cloned, because a network may count in a buffer
     return state | {key: b.detach().clone() for key, b in module.named_buffers()}
 
@@ -102,7 +132,7 @@ def _hooks(module, names, uses):
     handles = [
         # first of the layer's hooks, so that z is W h + b
         layer.register_forward_hook(
-            _add_delta(uses.setdefault(name, [])), with_kwargs=True, prepend=True
+            _record(uses.setdefault(name, [])), with_kwargs=True, prepend=True
         )
         for name in names
         if is_linear(layer := module.get_submodule(name)) or is_convolution(layer)
@@ -127,12 +157,17 @@ def _unfrozen(weights):
             w.requires_grad_(False)
 
 
-def _arguments(module, inputs):
-    """Return what the module is called with, positions and keywords, if it can be."""
+def _arguments(inputs):
+    """Return what the module is called with, positions and keywords."""
     if isinstance(inputs, Mapping):
         args, kwargs = (), dict(inputs)
     else:
         args, kwargs = (inputs,), {}
+    return tree_map(without_inference, (args, kwargs))
+
+
+def _check_arguments(module, inputs, args, kwargs):
+    """Say that the module's forward method takes other arguments, if it does."""
     try:
         signature(module.forward).bind(*args, **kwargs)
     except TypeError as error:
@@ -141,17 +176,9 @@ def _arguments(module, inputs):
             f"{type(module).__name__} cannot be called: {error}. Give a tensor, or for "
             "several arguments a dict of tensors by their names."
         ) from error
-    return tree_map(without_inference, (args, kwargs))
 
 
-def weight_key(module, name):
-    """Name a layer's weight as module.named_parameters() does; None if it is none."""
-    layer = module.get_submodule(name)
-    weight = dict(layer.named_parameters(recurse=False)).get("weight")
-    return next((key for key, p in module.named_parameters() if p is weight), None)
-
-
-def _count_samples(inputs):
+def count_samples(inputs):
     """Return the first size of the first tensor among the inputs."""
     found = (x for x in tree_leaves(inputs) if isinstance(x, torch.Tensor))
     batch = next(found, None)
@@ -164,20 +191,32 @@ def _count_samples(inputs):
     return len(batch)
 
 
-def _add_delta(uses):
-    """Make a forward hook that records a use and adds its delta to z."""
+def _record(uses):
+    """Make a forward hook that records a use of a layer."""
     thread = threading.get_ident()
 
     def hook(layer, args, kwargs, z):
         if threading.get_ident() != thread:  # which predicts with the module meanwhile
             return z
-        # cloned, because the network may go on to change h in place
-        h = (args[0] if args else kwargs["input"]).detach().clone()
-        shape = z.shape
-        if is_linear(layer):
-            h, shape = h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1]).shape
-        delta = z.new_zeros(shape, requires_grad=True)
-        uses.append(Use(h, delta, z.detach().view(shape)))
-        return z + delta.view_as(z)
+        # nothing here is a use of a weight, and watching takes as long as doing it
+        with torch._C.DisableTorchFunction():
+            given = args[0] if args else kwargs["input"]
+            use, result = _split(given, z, is_linear(layer))
+        uses.append(use)
+        return result
 
     return hook
+
+
+def _split(given, z, linear):
+    """Make a Use of a layer's input and its result, and a copy to go on with."""
+    # cloned, because the network may go on to change h, and z, in place
+    h, delta = given.detach().clone(), z
+    if linear and z.ndim != 2:
+        h, delta = h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1])
+    if not delta.requires_grad:  # under no_grad
+        delta = delta.detach().requires_grad_()
+    result = delta.clone()
+    if result.shape != z.shape:
+        result = result.view(z.shape)
+    return Use(h, delta, given, given.grad_fn, result.grad_fn), result

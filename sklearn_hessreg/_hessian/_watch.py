@@ -17,6 +17,7 @@ class Watch(TorchFunctionMode):
     comes last. A layer whose weight takes part in more calls than the layer itself was
     called for is used in a way that its hooks do not see. The tensors of `state` share
     the memory of the module's parameters until a call writes into one of them.
+    `numbers` counts those in all results, which bounds what the graph can hold.
     """
 
     def __init__(self, weights, calls, state):
@@ -25,12 +26,14 @@ class Watch(TorchFunctionMode):
         self.calls = calls
         self.state = state
         self.memory = None
+        self.numbers = 0
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         for tensor in _written(func, args, kwargs):
             self._copy_on_write(tensor)
         y = func(*args, **kwargs)
+        self.numbers += _count(y)
         # W.T is a use of the weight, W.shape is none
         if getattr(func, "__name__", "") != "__get__" or isinstance(y, torch.Tensor):
             for x in chain(args, kwargs.values()):
@@ -51,6 +54,13 @@ class Watch(TorchFunctionMode):
         for x in (parameter, tensor):
             fresh = torch.empty(0, dtype=x.dtype, device=x.device)
             x.data = fresh.set_(copy, x.storage_offset(), x.shape, x.stride())
+
+
+def _count(y):
+    """Count the numbers of a call's result, or of several."""
+    if isinstance(y, tuple | list):
+        return sum(map(_count, y))
+    return y.numel() if isinstance(y, torch.Tensor) else 0
 
 
 def _address(tensor):

@@ -114,8 +114,8 @@ class HessianReinit(Callback):
     keeps the last ``n_snapshots``.
 
     The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
-    ``module_`` in evaluation mode, without ``torch.compile``. All Hessian samples pass
-    through the net as one batch of its ``iterator_valid``. Those of an
+    ``module_`` in evaluation mode, without ``torch.compile``. All Hessian samples are
+    one batch of the net's ``iterator_valid``. Those of an
     ``IterableDataset`` are drawn in one more pass over it at each event. The row of an
     embedding's ``padding_idx``, which no training changes, takes no part and is not
     counted. Scoring keeps its temporaries within scikit-learn's ``working_memory`` (see

@@ -54,6 +54,18 @@ def test_ties_go_to_the_lowest_index_and_do_not_change_the_count():
     assert select_top_k(scores, 30, "layer")["a"].tolist() == [True] * 3 + [False] * 7
 
 
+@pytest.mark.parametrize("k", [0, 1, 30, 99, 100])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool]
+)
+def test_selection_is_that_of_a_stable_sort(dtype, k):
+    scores = torch.randint(-2, 3, (1000,), generator=torch.Generator().manual_seed(0))
+    scores = scores.to(dtype)
+    order = scores.argsort(descending=True, stable=True)[: 10 * k]
+    mask = select_top_k({"a": scores}, k, "layer")["a"]
+    assert mask.nonzero()[:, 0].tolist() == sorted(order.tolist())
+
+
 def test_layer_scope_counts_in_every_layer_and_global_scope_in_all():
     scores = {"a": torch.arange(10.0), "b": 100 + torch.arange(20.0)}
     layer = select_top_k(scores, 10, "layer")

@@ -1,0 +1,126 @@
+"""Parts of the samples whose forward pass fits into the memory, for scores per sample.
+
+Such a score adds up what each sample has of it, so that of the parts is added up. The
+loss of a part is that of all outputs, those of the other samples being constants.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from sklearn_hessreg._hessian._loss import LossByOutputs
+from sklearn_hessreg._hessian._structure import refuse_interaction
+from sklearn_hessreg._hessian._trace import count_samples
+
+# Samples of a first pass, which tells how much each of them holds.
+TRIED = 4
+
+
+@dataclass
+class Part:
+    """Some of the samples: the inputs, and the loss as a function of the outputs."""
+
+    inputs: object
+    loss: Callable
+
+
+class _IndivisibleError(Exception):
+    """The outputs of a sample depend on those that pass beside it, or are unknown."""
+
+
+def split_samples(run, inputs, loss, numbers):
+    """List the parts, of each of which a pass holds as many numbers as are given.
+
+    `run` makes a forward pass. There is one part where all samples fit, or cannot be
+    parted.
+    """
+    samples = count_samples(inputs)
+    try:
+        few = run(_take(inputs, slice(TRIED), samples))
+        step = max(1, numbers * min(TRIED, samples) // max(1, few.numbers))
+        if step >= samples:
+            return [Part(inputs, loss)]
+        slices = [slice(n, n + step) for n in range(0, samples, step)]
+        with torch.no_grad():
+            outputs = _join(run, inputs, samples, slices)
+            _check_apart(run, inputs, samples, max(2, step), outputs)
+    except (_IndivisibleError, RuntimeError, ValueError, TypeError, IndexError):
+        return [Part(inputs, loss)]
+    if _coupled(loss, outputs):
+        refuse_interaction()
+    return [
+        Part(_take(inputs, rows, samples), _loss_of_part(loss, outputs, rows))
+        for rows in slices
+    ]
+
+
+def _take(inputs, rows, samples):
+    """Take rows of all inputs that have one for each sample."""
+
+    def of_samples(x):
+        return isinstance(x, torch.Tensor) and x.ndim and len(x) == samples
+
+    return tree_map(lambda x: x[rows] if of_samples(x) else x, inputs)
+
+
+def _join(run, inputs, samples, slices):
+    """Return the outputs of all samples, made part by part."""
+    found = []
+    for rows in slices:
+        part = _take(inputs, rows, samples)
+        leaves, form = tree_flatten(run(part).outputs)
+        found.append([_checked(y, len(range(samples)[rows])) for y in leaves])
+    joined = [
+        torch.cat(ys) if isinstance(ys[0], torch.Tensor) else ys[0]
+        for ys in zip(*found, strict=True)
+    ]
+    return tree_unflatten(joined, form)
+
+
+def _checked(y, count):
+    """Return an output that has a row for each sample, or holds no numbers of any."""
+    rows = isinstance(y, torch.Tensor) and y.ndim > 0 and len(y) == count
+    if not (rows or y is None or isinstance(y, bool | int | float | str)):
+        raise _IndivisibleError
+    return y
+
+
+def _check_apart(run, inputs, samples, count, outputs):
+    """Compare the outputs of some samples with those that they have beside others."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    rows = torch.randperm(samples, generator=generator, device="cpu")[:count]
+    again, _ = tree_flatten(run(_take(inputs, rows, samples)).outputs)
+    for y, whole in zip(again, tree_flatten(outputs)[0], strict=True):
+        if not isinstance(y, torch.Tensor) or not y.is_floating_point():
+            continue
+        expected = whole[rows]
+        allowed = torch.finfo(y.dtype).eps ** 0.5 * expected.abs().max()
+        # not <=, because NaN is the business of whoever looks at the scores
+        if (y - expected).abs().max() > allowed:
+            raise _IndivisibleError
+
+
+def _coupled(loss, outputs):
+    """Tell whether the loss couples any two samples."""
+    copies = tree_map(
+        lambda y: y.detach().requires_grad_() if _is_real(y) else y, outputs
+    )
+    return LossByOutputs(loss, copies).samples_interact()
+
+
+def _is_real(y):
+    """Tell whether y is a tensor that can have a gradient."""
+    return isinstance(y, torch.Tensor) and y.is_floating_point()
+
+
+def _loss_of_part(loss, outputs, rows):
+    """Make the loss a function of the outputs of some rows, the others being fixed."""
+
+    def put(y, whole):
+        if not isinstance(y, torch.Tensor):
+            return y
+        return torch.cat([whole[: rows.start], y, whole[rows.start + len(y) :]])
+
+    return lambda part: loss(tree_map(put, part, outputs))

@@ -1,0 +1,204 @@
+"""Scores of named layers: what makes them impossible, the passes and the formulas."""
+
+from contextlib import contextmanager
+from numbers import Real
+
+from torch.utils.checkpoint import CheckpointError
+
+from sklearn_hessreg._hessian._evaluation import (
+    TwiceDifferentiable,
+    differentiable_evaluation,
+)
+from sklearn_hessreg._hessian._graph import check_graph, reaches
+from sklearn_hessreg._hessian._layers import (
+    check_executed,
+    check_order,
+    weight_layers,
+)
+from sklearn_hessreg._hessian._loss import LossByOutputs
+from sklearn_hessreg._hessian._parts import Part, split_samples
+from sklearn_hessreg._hessian._paths import score_layer
+from sklearn_hessreg._hessian._problem import Problem
+from sklearn_hessreg._hessian._structure import gradients
+from sklearn_hessreg._hessian._trace import trace
+
+AGGREGATIONS = ("mean", "sum")
+CURVATURES = ("mean_loss", "per_sample")
+WORKING_MEMORY = 512  # MiB
+
+
+def score_layers(
+    module,
+    loss,
+    inputs,
+    targets,
+    names,
+    candidates=None,
+    aggregation="mean",
+    curvature="mean_loss",
+    working_memory=WORKING_MEMORY,
+    must_run=False,
+):
+    """Score the named layers; those that ran must be the last of `candidates` to run.
+
+    A layer that did not run scores zero; with `must_run` one at least has to.
+    """
+    _check_option("aggregation", aggregation, AGGREGATIONS)
+    _check_option("curvature", curvature, CURVATURES)
+    _check_working_memory(working_memory)
+    loss = _of_outputs(loss, targets)
+
+    numbers = _numbers(module, working_memory)
+
+    def score(**options):
+        passes = _Passes(module, names, candidates, **options)
+        whole = [Part(inputs, loss)]
+        if curvature == "mean_loss":
+            return passes.score(whole, curvature, numbers, must_run)
+        parts = split_samples(passes.trace, inputs, loss, numbers // 2)
+        scores = passes.score(parts, curvature, numbers, must_run)
+        # what the loss takes from the network beside the outputs is not of parts
+        return scores or passes.score(whole, curvature, numbers, must_run)
+
+    with differentiable_evaluation(module, inputs):
+        scores = _with_checkpoints(score)
+    if aggregation == "mean":
+        scores = {name: S / S.numel() for name, S in scores.items()}
+    return scores
+
+
+def check_layers(module, loss, inputs, targets, names, candidates):
+    """Raise what makes scoring impossible, for the price of one second derivative."""
+    loss = _of_outputs(loss, targets)
+
+    def differentiate(**options):
+        passes = _Passes(module, names, candidates, **options)
+        forward, head = passes.evaluate(Part(inputs, loss))
+        check_executed(names, list(forward.calls))
+        J = Problem(module, forward, loss, head, "mean_loss", 0).J
+        with _second_derivatives():
+            weights = passes.weights(forward)
+            G = gradients(J, weights, create_graph=True)
+            gradients(sum(g.square().sum() for g in G), weights)
+
+    with differentiable_evaluation(module, inputs):
+        _with_checkpoints(differentiate)
+
+
+def _with_checkpoints(compute):
+    """Call `compute`, once more if a part that torch.utils.checkpoint left out differs.
+
+    That part is recomputed with the module's own parameters, and needs as many
+    gradients the first time, which takes memory.
+    """
+    try:
+        try:
+            return compute()
+        except CheckpointError:
+            return compute(all_gradients=True)
+    except CheckpointError as error:
+        raise ValueError(
+            "torch.utils.checkpoint recomputed something else than the forward pass: "
+            f"{error} Score the module without checkpoints."
+        ) from error
+
+
+@contextmanager
+def _second_derivatives():
+    """Say what to do where torch has no second derivative."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise ValueError(
+            f"The module or the loss cannot be differentiated twice: {error} Compute "
+            "it from other operations of torch, as EmbeddingBag from Embedding."
+        ) from error
+
+
+def _of_outputs(loss, targets):
+    """Make the loss a function of the outputs alone, twice differentiable."""
+
+    def loss_of(outputs):
+        with TwiceDifferentiable():
+            return loss(outputs, targets)
+
+    return loss_of
+
+
+class _Passes:
+    """Passes of samples through the network, and the scores of its named layers.
+
+    With `all_gradients` no parameter is a constant that is none in the module.
+    """
+
+    def __init__(self, module, names, candidates, all_gradients=False):
+        self.module = module
+        self.names = names
+        self.candidates = candidates
+        self.all_gradients = all_gradients
+        self.watched = weight_layers(module)
+
+    def trace(self, inputs):
+        """Run the network on inputs."""
+        options = (self.names, self.watched, self.all_gradients)
+        return trace(self.module, inputs, *options)
+
+    def weights(self, forward):
+        """List the weights of the layers in a pass."""
+        return [forward.state[forward.keys[name]] for name in self.names]
+
+    def evaluate(self, part):
+        """Run the network on samples; return the trace and the checked loss."""
+        forward = self.trace(part.inputs)
+        check_order(self.names, list(forward.calls), self.candidates)
+        with _second_derivatives():
+            head = LossByOutputs(part.loss, forward.outputs)
+        if any(name in forward.calls for name in self.names):
+            _check_differentiable(head.J)
+            check_graph(forward.outputs, head.J, forward.own)
+        return forward, head
+
+    def score(self, parts, curvature, numbers, must_run):
+        """Add up the scores of the parts; None if the loss is not one of outputs."""
+        total, executed = dict.fromkeys(self.names, 0), {}
+        for part in parts:
+            forward, head = self.evaluate(part)
+            executed |= forward.calls
+            if len(parts) > 1 and reaches([head.J], self.weights(forward)):
+                return None
+            problem = Problem(self.module, forward, part.loss, head, curvature, numbers)
+            with _second_derivatives():
+                for name in self.names:
+                    total[name] = total[name] + score_layer(problem, name)
+        if must_run:
+            check_executed(self.names, list(executed))
+        return total
+
+
+def _numbers(module, working_memory):
+    """Return how many numbers like the module's parameters fit into so many MiB."""
+    size = next(module.parameters()).element_size()
+    return int(min(float(working_memory), 2.0**40) * 2**20 / size)
+
+
+def _check_option(name, value, allowed):
+    """Refuse a value that is not one of the allowed strings."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}.")
+
+
+def _check_differentiable(J):
+    """Refuse a loss that is not a function of the outputs."""
+    if not J.requires_grad:
+        raise ValueError(
+            f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "
+            "it from the outputs by torch functions, without detach."
+        )
+
+
+def _check_working_memory(working_memory):
+    """Refuse a bound on the memory that is not a positive number of MiB."""
+    if not isinstance(working_memory, Real) or not working_memory > 0:
+        raise ValueError(
+            f"working_memory={working_memory!r} must be a positive number of MiB."
+        )
