@@ -37,6 +37,7 @@ from sklearn_hessreg._validation import (
     resolve_parameters,
     split_validation,
     warn_if_fraction,
+    warn_if_not_stratified,
 )
 
 _SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
@@ -204,8 +205,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             return self._check_validation_set(validation, *data[:2])
         if not params["early_stopping"]:
             return None
-        fraction = params["validation_fraction"]
-        return partial(split_validation, fraction=fraction, classes=self._strata())
+        how = {"fraction": params["validation_fraction"], "classes": self._strata()}
+        warn_if_not_stratified(data[1], **how)
+        return partial(split_validation, **how)
 
     def _specify(self, params, data, incremental):
         """Say what is to be trained, and by which RandomState."""

@@ -114,7 +114,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         loss, and keep of each cycle the network of its best epoch. The data are a split
         of the training data, stratified where every class has a sample for both parts,
         or those passed to ``fit``. The accuracy of both is weighted by sample weights,
-        not by class weights.
+        not by class weights. Under ``reinit_every="plateau"`` each cycle has a split
+        of its own, so that all rows are trained on; its scores are then optimistic
+        from the second cycle on, whose weights have seen these rows.
     validation_fraction : float, default=0.1
         Share of the training data in that split.
     momentum : float, default=0.9

@@ -249,12 +249,17 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
             "validation, at least 2 are needed. Increase validation_fraction or pass "
             "X_val and y_val."
         )
+    return train[:3], (valid[0], valid[1], valid[3])
+
+
+def warn_if_not_stratified(y, fraction, classes):
+    """Warn where split_validation cannot have every class on both sides."""
+    obstacle = _obstacle_to_strata(y, fraction, classes) if y.ndim == 1 else None
     if obstacle is not None:
         warn_at_caller(
             f"The validation split is not stratified: {obstacle}. Pass X_val and "
             "y_val to choose the validation data yourself."
         )
-    return train[:3], (valid[0], valid[1], valid[3])
 
 
 def _obstacle_to_strata(y, fraction, classes):

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 from mnist import load_mnist
 from sklearn.datasets import load_breast_cancer, load_digits, make_classification
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -36,7 +37,12 @@ class Split:
 
 
 def load(dataset, noise, seed, quick=False):
-    """Draw a data set by its name, with a share `noise` of wrong training labels."""
+    """Draw a data set by its name, with a share `noise` of wrong training labels.
+
+    Which labels are wrong is uniform unless the name ends with ``-pairs`` or
+    ``-boundary``.
+    """
+    dataset, spoil = _kind_of_noise(dataset)
     rng = np.random.default_rng(seed)
     if dataset.startswith("mnist-"):
         X, y, X_test, y_test = images(quick)
@@ -45,7 +51,7 @@ def load(dataset, noise, seed, quick=False):
         X, y = X[rows], y[rows]
     else:
         X, y, X_test, y_test = _TABLES[dataset](seed, quick)
-    y = with_wrong_labels(y, noise, rng)
+    y = spoil(X, y, noise, rng)
     n_valid = round(VALID_SHARE * len(y))  # the rows are in random order
     return Split(X[n_valid:], y[n_valid:], X[:n_valid], y[:n_valid], X_test, y_test)
 
@@ -56,6 +62,40 @@ def with_wrong_labels(y, share, rng):
     wrong = rng.permutation(len(y))[: round(share * len(y))]
     y = y.copy()
     y[wrong] = (y[wrong] + rng.integers(1, n_classes, len(wrong))) % n_classes
+    return y
+
+
+def _kind_of_noise(dataset):
+    """Part a name into the data set and how its labels become wrong."""
+    first, _, kind = dataset.rpartition("-")
+    kinds = {"pairs": _pairs, "boundary": _boundary}
+    return (first, kinds[kind]) if kind in kinds else (dataset, _uniform)
+
+
+def _uniform(X, y, share, rng):
+    """Give a share of the rows any other label."""
+    return with_wrong_labels(y, share, rng)
+
+
+def _pairs(X, y, share, rng):
+    """Take a share of the rows for the class after their own."""
+    wrong = rng.permutation(len(y))[: round(share * len(y))]
+    y = y.copy()
+    y[wrong] = (y[wrong] + 1) % (y.max() + 1)
+    return y
+
+
+def _boundary(X, y, share, rng):
+    """Take the rows that are hardest to tell for the class they are most like.
+
+    A logistic regression says so, fitted to the true labels.
+    """
+    proba = LogisticRegression(max_iter=1000).fit(X, y).predict_proba(X)
+    own = np.take_along_axis(proba, y[:, None], axis=1)[:, 0]
+    np.put_along_axis(proba, y[:, None], -1, axis=1)
+    wrong = np.argsort(own - proba.max(1))[: round(share * len(y))]
+    y = y.copy()
+    y[wrong] = proba[wrong].argmax(1)
     return y
 
 

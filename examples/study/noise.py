@@ -15,6 +15,7 @@ BATCH_SIZE = {"mnist-1000": 32, "digits": 32}
 
 def network(dataset, quick=False):
     """Return the network's settings on a data set, alike in all arms."""
+    dataset = dataset.removesuffix("-pairs").removesuffix("-boundary")
     sizes = (256, 128, 64) if dataset.startswith("mnist") else (128, 64, 32)
     return {
         "hidden_layer_sizes": (16, 8, 8) if quick else sizes,

@@ -75,6 +75,8 @@ class Convergence(Callback):
         if method.is_cycle_over(plateaued):
             self._end_cycle(net, method)
             net.stop_training_ |= method.is_complete
+            if net.split_ is not None and not method.is_complete:
+                net.split_.redraw()
         elif plateaued:
             self._stop(net)
 

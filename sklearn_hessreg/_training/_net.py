@@ -22,8 +22,9 @@ PREDICTION_BATCH = 1024
 class MLPNet(ShortcutNet):
     """A net on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
 
-    `batch_order_` holds the order of the rows while it trains. `stop_training_` ends
-    the training before the next epoch, when every callback has seen the last one.
+    `batch_order_` holds the order of the rows while it trains, `split_` which of them
+    are set aside if it draws them itself. `stop_training_` ends the training before the
+    next epoch, when every callback has seen the last one.
     """
 
     def __init__(self, *args, spec=None, **kwargs):
@@ -42,6 +43,7 @@ class MLPNet(ShortcutNet):
     def begin_training(self, batch_order):
         """Forget what belongs to one training alone."""
         self.batch_order_ = batch_order
+        self.split_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.stop_training_ = False

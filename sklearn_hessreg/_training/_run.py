@@ -10,6 +10,7 @@ from sklearn_hessreg._training._cost import warn_if_expensive
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._snapshots import settle
+from sklearn_hessreg._training._split import ValidationSplit
 from sklearn_hessreg._training._state import continue_from, restore
 
 
@@ -24,7 +25,8 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         Checked arrays; the last one, without class weights, is for a validation part.
     valid_data : tuple of (X, y, sample_weight), callable or None
         Checked arrays, or a function of the training data and a RandomState that
-        returns what remains of them, and the part for validation.
+        returns what remains of them, and the part for validation; under the schedule
+        "plateau" it is called again for each cycle.
     random_state : RandomState
         Draws weights, validation data and order of the rows, as MLPClassifier does.
     state : dict, default=None
@@ -41,13 +43,22 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         elif state is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
-        if callable(valid_data):
-            train_data, valid_data = valid_data(*train_data, random_state)
+        samples, valid = _to_samples(net, train_data, valid_data)
         _begin(net, state)
         if state is None:
-            warn_if_expensive(spec, len(train_data[1]))
-        _run(net, train_data, valid_data, callbacks)
+            warn_if_expensive(spec, len(samples))
+        _run(net, samples, valid, callbacks)
     return net
+
+
+def _to_samples(net, train_data, valid_data):
+    """Wrap the rows to train on, and those to validate on, if there are any."""
+    head, device = net.spec.head, net.spec.device
+    if callable(valid_data):
+        net.split_ = ValidationSplit(valid_data, train_data, net.batch_order_, net.spec)
+        return net.split_.train, net.split_.valid
+    valid = None if valid_data is None else to_samples(*valid_data, head, device)
+    return to_samples(*train_data[:3], head, device), valid
 
 
 def _begin(net, state):
@@ -62,10 +73,9 @@ def _begin(net, state):
     net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch)
 
 
-def _run(net, train_data, valid_data, callbacks):
+def _run(net, samples, valid, callbacks):
     """Train the net over the epochs that are left."""
-    spec, head = net.spec, net.spec.head
-    samples = to_samples(*train_data[:3], head, spec.device)
+    spec = net.spec
     if spec.batch_size != "auto" and spec.batch_size > len(samples):
         warn_at_caller(
             f"batch_size={spec.batch_size} is larger than the number of training "
@@ -74,8 +84,8 @@ def _run(net, train_data, valid_data, callbacks):
     net.batch_size = rows_of_batch(spec.batch_size, len(samples))
     net.max_epochs = spec.max_iter - net.n_epochs_begun_
     net.iterator_train__order = net.batch_order_ if spec.shuffle else None
-    if valid_data is not None:
-        net.train_split = predefined_split(to_samples(*valid_data, head, spec.device))
+    if valid is not None:
+        net.train_split = predefined_split(valid)
     net.temporary_callbacks_ = [callback for _, callback in callbacks]
     net.callbacks_ += callbacks
     net.partial_fit(samples)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -46,10 +47,18 @@ def outputs(parameters, rows):
     return h
 
 
-def accuracy(parameters):
+def accuracy(parameters, rows):
     with torch.no_grad():
-        right = outputs(parameters, X[VALID]).argmax(1).numpy() == Y[VALID]
+        right = outputs(parameters, X[rows]).argmax(1).numpy() == Y[rows]
     return float(right.sum() / len(right))
+
+
+def draw_split(random_state):
+    """Draw rows that train and rows that validate."""
+    every = np.arange(len(Y))
+    return train_test_split(
+        every, test_size=0.25, stratify=Y, random_state=random_state
+    )
 
 
 def copies(parameters):
@@ -75,14 +84,20 @@ def reinitialise(parameters, generator):
         W.view(-1)[top] = fresh.view(-1)[top]
 
 
-def plain_loop(every, max_iter, n_snapshots, patience, tol, early_stopping):
-    """Train with SGD, in cycles; accuracy on other rows or the loss is watched."""
+def plain_loop(
+    every, max_iter, n_snapshots, patience, tol, early_stopping, drawn=False
+):
+    """Train with SGD, in cycles; accuracy on other rows or the loss is watched.
+
+    The other rows are drawn, at a plateau for each cycle anew, or always the same.
+    """
     result, random_state = Plain(), np.random.RandomState(0)
     seed = int(np.random.RandomState(0).randint(2**31 - 1))
     generator = torch.Generator().manual_seed(seed)
     parameters = glorot(random_state)
     optimizer = torch.optim.SGD(parameters, lr=LR)
-    order, due, sign = np.arange(len(TRAIN)), False, 1 if early_stopping else -1
+    train, valid = draw_split(random_state) if drawn else (TRAIN, VALID)
+    order, due, sign = np.arange(len(train)), False, 1 if early_stopping else -1
     best, misses, kept, began = -np.inf, 0, None, 0
     for epoch in range(1, max_iter + 1):
         if due:
@@ -92,7 +107,7 @@ def plain_loop(every, max_iter, n_snapshots, patience, tol, early_stopping):
         order = order[random_state.permutation(len(order))]
         losses, sizes = [], []
         for start in range(0, len(order), BATCH):
-            rows = TRAIN[order[start : start + BATCH]]
+            rows = train[order[start : start + BATCH]]
             optimizer.zero_grad()
             z = outputs(parameters, X[rows])
             loss = torch.nn.functional.cross_entropy(z, torch.from_numpy(Y[rows]))
@@ -102,7 +117,7 @@ def plain_loop(every, max_iter, n_snapshots, patience, tol, early_stopping):
             sizes.append(len(rows))
         result.n_iter = epoch
         loss = np.average(losses, weights=sizes)
-        value = accuracy(parameters) if early_stopping else float(loss)
+        value = accuracy(parameters, valid) if early_stopping else float(loss)
         misses = 0 if sign * value >= best + tol else misses + 1
         if sign * value > best:
             best = sign * value
@@ -117,6 +132,8 @@ def plain_loop(every, max_iter, n_snapshots, patience, tol, early_stopping):
             due, best, misses, kept, began = True, -np.inf, 0, None, epoch
             if every == "plateau" and len(result.snapshots) == n_snapshots:
                 break
+            if every == "plateau" and drawn:
+                train, valid = draw_split(random_state)
         elif misses > patience:
             break
     if began < result.n_iter:  # a cycle that was cut off
@@ -143,12 +160,15 @@ CASES = {
     "every fifth epoch, cut off": (5, 23, 10, 10, 1e-4, False),
     "every fifth epoch by score": (5, 23, 3, 10, 1e-4, True),
     "stopped within a long cycle": (40, 100, 10, 3, 1e-2, False),
+    "plateau of the score, drawn rows": ("plateau", 80, 10, 3, 1e-4, True, True),
+    "drawn rows, all snapshots": ("plateau", 200, 3, 3, 1e-4, True, True),
+    "every fifth epoch, drawn rows": (5, 23, 3, 10, 1e-4, True, True),
 }
 
 
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def both(request):
-    every, max_iter, n_snapshots, patience, tol, early_stopping = request.param
+    every, max_iter, n_snapshots, patience, tol, early_stopping, *drawn = request.param
     clf = HessianRegularizedMLPClassifier(
         (8, 6),
         k=K,
@@ -164,9 +184,13 @@ def both(request):
         n_iter_no_change=patience,
         tol=tol,
         early_stopping=early_stopping,
+        validation_fraction=0.25,
         random_state=0,
     )
-    clf.fit(X[TRAIN], Y[TRAIN], X_val=X[VALID], y_val=Y[VALID])
+    if drawn:
+        clf.fit(X, Y)
+    else:
+        clf.fit(X[TRAIN], Y[TRAIN], X_val=X[VALID], y_val=Y[VALID])
     return clf, plain_loop(*request.param)
 
 

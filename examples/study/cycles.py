@@ -1,0 +1,108 @@
+"""Cycles against what a user would fit instead: early stopping, ten networks, trees.
+
+Everybody gets all labelled rows, and a network 200 epochs at most. The method has one
+setting for all data sets, ``RECOMMENDED``; its controls have the same schedule and
+choose weights at random or the largest. There is a row for each number of networks that
+are averaged: those of the method in the order of its cycles, those that vote in the
+order of their seeds; ``epoch`` counts the epochs of all of them. Wrong labels are
+uniform or, of data sets whose names end so, a class is taken for the one after it
+(``pairs``), or the rows nearest to another class for that one (``boundary``).
+"""
+
+from time import process_time
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+from study.data import DATASETS, load
+from study.noise import network
+from study.peers import make_peer
+from study.runner import Study
+
+RECOMMENDED = {"k": 70, "n": 4, "curvature": "per_sample", "optimizer_state": "reset"}
+OURS = {
+    "early stopping": {"k": 0},
+    "defaults": {},
+    "method": RECOMMENDED,
+    "random": RECOMMENDED | {"criterion": "random"},
+    "largest": RECOMMENDED | {"criterion": "magnitude"},
+}
+PEERS = {
+    "ten voting": "VotingClassifier MLPClassifier early_stopping",
+    "forest": "RandomForestClassifier",
+    "CleanLearning": "CleanLearning MLPClassifier early_stopping",
+}
+BOOSTING = "boosting"
+NOT_UNIFORM = tuple(
+    f"{dataset}-{kind}"
+    for kind in ("pairs", "boundary")
+    for dataset in ("digits", "classification")
+)
+
+
+def run(key, epochs, quick):
+    """Fit one arm on one data set; return a row for each number of networks."""
+    dataset, noise, arm, seed = key
+    split = load(dataset, noise, seed, quick)
+    net = {"max_iter": epochs, **network(dataset, quick)}
+    clf = _make(arm, seed, epochs, net, quick)
+    start = process_time()
+    clf.fit(*split.labelled())
+    seconds = process_time() - start
+    rows = _rows(arm, clf, split.X_test, split.y_test)
+    return [row | {"seconds": seconds} for row in rows]
+
+
+def _make(arm, seed, epochs, net, quick):
+    """Build the estimator of an arm."""
+    if arm in OURS:
+        method = OURS[arm] | {"early_stopping": True, "device": "cpu"}
+        return HessianRegularizedMLPClassifier(random_state=seed, **method, **net)
+    if arm == BOOSTING:
+        return HistGradientBoostingClassifier(random_state=seed)
+    if arm not in PEERS:
+        raise ValueError(
+            f"Arm {arm!r} is not of this study; arms are {', '.join(STUDY.arms)}."
+        )
+    settings = {name: value for name, value in net.items() if name != "max_iter"}
+    return make_peer(PEERS[arm], seed=seed, epochs=epochs, quick=quick, **settings)
+
+
+def _rows(arm, clf, X, y):
+    """Score the first network, the first two, and so on; a forest is one."""
+    if arm in OURS:
+        found = clf.to_sklearn()
+        networks = getattr(found, "estimators_", [found])
+        epochs = [snapshot.epoch for snapshot in clf.snapshots_]
+    elif arm == "ten voting":
+        networks = clf.estimators_
+        epochs = np.cumsum([network.n_iter_ for network in networks]).tolist()
+    else:
+        return [{"test_accuracy": clf.score(X, y)}]
+    mean = np.cumsum([network.predict_proba(X) for network in networks], axis=0)
+    rows = [
+        {"epoch": epoch, "networks": i, "test_accuracy": (p.argmax(1) == y).mean()}
+        for i, (epoch, p) in enumerate(zip(epochs, mean, strict=True), start=1)
+    ]
+    if arm in OURS:
+        rows[-1]["epoch"] = clf.n_iter_
+    return rows
+
+
+STUDY = Study(
+    name="cycles",
+    run=run,
+    columns=["epoch", "networks", "test_accuracy", "seconds"],
+    datasets=DATASETS + NOT_UNIFORM,
+    noises=(0.4, 0, 0.2),
+    arms=[*OURS, *PEERS, BOOSTING],
+    seeds=10,
+    epochs=200,
+)
+
+
+main = STUDY.main
+
+if __name__ == "__main__":
+    main()
