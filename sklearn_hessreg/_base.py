@@ -33,6 +33,7 @@ from sklearn_hessreg._training import (
 )
 from sklearn_hessreg._validation import (
     check_continuation,
+    check_convertible,
     check_device,
     resolve_parameters,
     split_validation,
@@ -276,6 +277,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Make a fitted estimator of scikit-learn's, of one's own kind."""
         names = kind().get_params().keys()
         spec = self.net_.spec
+        check_convertible(spec.activation)
         params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
         if not isinstance(spec.solver, str):
             del params["solver"]

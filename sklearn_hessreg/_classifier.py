@@ -68,8 +68,13 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
-    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
-        Activation of the hidden layers.
+    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "elu", \
+            "selu", "gelu", "silu", "mish"}, default="relu"
+        Activation of the hidden layers. scikit-learn has the first four, to which
+        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
+        initial weights are drawn as for ReLU, times the gain that
+        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
+        four that of relu, the square root of 2.
     %(k)s
     %(n)s
     %(aggregation)s
@@ -510,7 +515,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         Raises
         ------
         ValueError
-            If several snapshots predict several labels, which VotingClassifier cannot.
+            If several snapshots predict several labels, which VotingClassifier cannot,
+            or the activation is none of scikit-learn's.
 
         Examples
         --------

@@ -10,7 +10,18 @@ from sklearn.base import _fit_context
 
 MatrixLike = ArrayLike | sparray | spmatrix
 
-Activation = Literal["identity", "logistic", "tanh", "relu"]
+Activation = Literal[
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+]
 Solver = Literal["adam", "sgd"] | type[torch.optim.Optimizer]
 LearningRate = Literal["constant", "invscaling", "adaptive"]
 

@@ -21,6 +21,8 @@ from skorch.callbacks import BatchScoring, Callback, EpochScoring
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._labels import check_labels, check_same_kind, encode
 
+SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
+
 
 def resolve_parameters(params, constraints, caller):
     """Validate an estimator's parameters and return them as Python's own values.
@@ -129,6 +131,16 @@ def check_continuation(params, trained):
                 "training is continued. Set it back, or call fit with "
                 "warm_start=False."
             )
+
+
+def check_convertible(activation):
+    """Refuse to convert a network that scikit-learn cannot compute."""
+    if activation not in SKLEARN_ACTIVATIONS:
+        raise ValueError(
+            f"activation={activation!r} has no counterpart in scikit-learn, nor then "
+            f"in ONNX by way of it. Train with one of {sorted(SKLEARN_ACTIVATIONS)}, "
+            "or deploy the estimator itself by skops, pickle or joblib."
+        )
 
 
 def warn_if_fraction(k):

@@ -13,6 +13,8 @@ PAGES = {
     "sklearn.config_context.html",
     "sklearn.neural_network.MLPClassifier": "https://scikit-learn.org/stable/modules/"
     "generated/sklearn.neural_network.MLPClassifier.html",
+    "torch.nn.init.calculate_gain": "https://docs.pytorch.org/docs/stable/nn.init.html"
+    "#torch.nn.init.calculate_gain",
     "torch.nn.init": "https://docs.pytorch.org/docs/stable/nn.init.html",
 }
 
