@@ -65,7 +65,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd"}), callable],
+        "solver": [StrOptions({"adam", "sgd", "lbfgs"}), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
             StrOptions({"auto"}),
@@ -88,6 +88,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -183,6 +184,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             )
         else:
             warn_if_fraction(params["k"])
+        if params["solver"] == "lbfgs":  # for which MLPClassifier has no such thing
+            params["early_stopping"] = False
         return params
 
     def _check_data(self, X, y, continuing):
@@ -236,7 +239,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return TrainingSpec(**shared, **own), random_state
 
     def _warn_of_the_end(self):
-        """Warn if max_iter ended the training, or nothing was re-initialised."""
+        """Warn if a maximum ended the training, or nothing was re-initialised."""
         net, n_iter = self.net_, self.n_iter_
         method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
         first = net.epoch - n_iter  # the last epoch before this training
@@ -244,7 +247,17 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         idle = method.k > 0 and not events
         converged = net.stop_training_ or bool(method.snapshots_)
         by_clock = idle and method.reinit_every != "plateau"
-        if n_iter == max_iter and not converged and not by_clock:
+        outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
+        failed = outcome is not None and outcome.status != 0
+        if failed and not method.snapshots_ and not by_clock:
+            message = (
+                f"lbfgs failed to converge after {n_iter} iteration(s) (status="
+                f"{outcome.status}):\n{outcome.message}\n\nIncrease max_iter (now "
+                f"{max_iter}) or max_fun (now {net.spec.max_fun}), or scale the "
+                "features, for instance with StandardScaler."
+            )
+            warn_at_caller(message, ConvergenceWarning)
+        elif n_iter == max_iter and not converged and not by_clock:
             message = (
                 f"Maximum iterations ({max_iter}) reached and the training has not "
                 "converged yet. Increase max_iter, or tol."
@@ -317,6 +330,16 @@ def _unchanged_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(attributes)
         raise
+
+
+def is_stochastic(estimator):
+    """Tell whether the solver can train on part of the data; else raise."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not "
+            "stochastic. Use solver='adam' or 'sgd', or fit with warm_start=True."
+        )
+    return True
 
 
 def _random_state(random_state):

@@ -15,7 +15,7 @@ from sklearn.preprocessing import LabelBinarizer, LabelEncoder
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_hessreg._base import BaseHessianRegularizedMLP
+from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
 from sklearn_hessreg._heads import Logistic, Softmax
 from sklearn_hessreg._labels import (
     check_classes,
@@ -38,6 +38,7 @@ from sklearn_hessreg._typing import (
     OptimizerState,
     Scope,
     Solver,
+    available_if,
     fit_context,
 )
 from sklearn_hessreg._validation import (
@@ -59,10 +60,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     the snapshots' probabilities. A training that does not converge within ``max_iter``
     epochs is never disturbed: it is then what it would be with ``k=0``.
 
-    With ``k=0`` and ``solver="adam"`` or ``"sgd"`` it follows MLPClassifier step by
-    step: the same ``random_state`` gives the same weights up to rounding. Two things
-    differ: the validation split is stratified for more than two classes too, and
-    samples of weight zero are left out of the batches.
+    With ``k=0`` it follows MLPClassifier step by step: the same ``random_state`` gives
+    the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
+    no line search another way. Two things differ: the validation split is stratified
+    for more than two classes too, and samples of weight zero are left out of the
+    batches.
 
     Parameters
     ----------
@@ -88,9 +90,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd"} or subclass of torch.optim.Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs"} or subclass of torch.optim.Optimizer, \
+            default="adam"
         The optimizer. A class is called with the parameters and
-        ``lr=learning_rate_init``.
+        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
+        the notes.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights; as in MLPClassifier it is divided by
         twice the sum of the batch's sample weights. Not part of the Hessian.
@@ -132,6 +136,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         Decay rates of the moments of ``"adam"``, in [0, 1).
     epsilon : float, default=1e-8
         Numerical stability of ``"adam"``.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, of all cycles together, for ``"lbfgs"``; the
+        iteration in which they are reached is finished.
     dropout : float, default=0.0
         Probability to drop the output of a hidden unit in training, in [0, 1).
     class_weight : dict or "balanced", default=None
@@ -233,6 +240,16 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     ``n_snapshots=1`` keeps one, which at a plateau ends the training without a
     re-initialisation.
 
+    *L-BFGS.* With ``solver="lbfgs"`` an epoch is an iteration, and a cycle is one run
+    of the optimizer, which begins without a memory of the last: ``"plateau"`` is where
+    it has converged (no element of the gradient above ``tol``, or no progress), and
+    ``n_iter_no_change`` is not used. As in MLPClassifier neither are ``batch_size``,
+    ``shuffle``, the learning rates and ``early_stopping``, and there is no
+    ``partial_fit``. ``X_val`` is recorded. ``loss_curve_`` and ``best_loss_``, which
+    MLPClassifier lacks then, are there, and float32 stays float32. An iteration in
+    which the optimizer finds no way on counts. ``dropout`` is refused. A training
+    captured within a cycle goes on with a new run, at the end of a cycle to the bit.
+
     *partial_fit* trains an epoch in each call, and a cycle ends by the training loss.
     Predictions are the mean of the snapshots and of the network in training, which
     takes part if its loss is no worse than that of the worst of them.
@@ -310,6 +327,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        max_fun: int = 15000,
         dropout: float = 0.0,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
@@ -350,6 +368,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.max_fun = max_fun
         self.dropout = dropout
         self.class_weight = class_weight
         self.warm_start = warm_start
@@ -406,6 +425,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, self._learn_classes)
 
+    @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(

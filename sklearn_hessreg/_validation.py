@@ -38,7 +38,7 @@ def resolve_parameters(params, constraints, caller):
     }
     params["hidden_layer_sizes"] = _layer_sizes(params["hidden_layer_sizes"])
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
-    _check_solver(params["solver"])
+    _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
     return params
 
@@ -90,15 +90,20 @@ def _check_n(k, n, sizes):
         )
 
 
-def _check_solver(solver):
-    """Refuse callables that are no optimizer."""
+def _check_solver(solver, dropout):
+    """Refuse callables that are no optimizer, and a random loss for L-BFGS."""
+    if solver == "lbfgs" and dropout > 0:
+        raise ValueError(
+            f"dropout={dropout:g} makes the loss random, which solver='lbfgs' cannot "
+            "minimise. Use dropout=0, or solver='adam' or 'sgd'."
+        )
     is_optimizer = isinstance(solver, type) and issubclass(
         solver, torch.optim.Optimizer
     )
     if not isinstance(solver, str) and not is_optimizer:
         raise ValueError(
-            f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
-            "torch.optim.Optimizer."
+            f"solver={solver!r} is not allowed. Use 'adam', 'sgd', 'lbfgs' or a "
+            "subclass of torch.optim.Optimizer."
         )
 
 

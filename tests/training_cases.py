@@ -58,6 +58,7 @@ def make_spec(method=(), **options):
         "beta_1": 0.9,
         "beta_2": 0.999,
         "epsilon": 1e-8,
+        "max_fun": 15000,
         "verbose": 0,
         **options,
     }

@@ -69,8 +69,7 @@ class Convergence(Callback):
         if self._schedule() == "invscaling":
             divisor = (self.t_ + 1) ** self.spec.power_t
             _set_learning_rate(net.optimizer_, net.lr / divisor)
-        plateaued = self.plateau_.is_reached(self.spec.n_iter_no_change)
-        plateaued = plateaued and not self._slows_down(net)
+        plateaued = self._is_reached(net) and not self._slows_down(net)
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.is_cycle_over(plateaued):
             self._end_cycle(net, method)
@@ -95,6 +94,12 @@ class Convergence(Callback):
             self.validation_scores_ if self.spec.early_stopping else self.loss_curve_
         )
         return watched[-1]
+
+    def _is_reached(self, net):
+        """Tell whether the plateau is reached, of which L-BFGS has a notion itself."""
+        if self.spec.solver == "lbfgs":
+            return net.optimizer_.has_ended
+        return self.plateau_.is_reached(self.spec.n_iter_no_change)
 
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""
@@ -132,7 +137,9 @@ class Convergence(Callback):
     def _stop(self, net):
         """End the training before the next epoch."""
         net.stop_training_ = True
-        if net.verbose:
+        if net.verbose and self.spec.solver == "lbfgs":
+            print(f"{net.optimizer_.outcome.message}. Stopping.")
+        elif net.verbose:
             what = "Validation score" if self.spec.early_stopping else "Training loss"
             print(
                 f"{what} did not improve by {self.spec.tol:g} for more than "

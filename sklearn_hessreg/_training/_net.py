@@ -10,6 +10,7 @@ from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
+from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
@@ -36,7 +37,7 @@ class MLPNet(ShortcutNet):
         super().initialize()
         self.begin_training(None)
         # the first group of the optimizer's parameters holds the weights alone
-        self.decay_in_optimizer_ = isinstance(self.spec.solver, str)
+        self.decay_in_optimizer_ = self.spec.solver in ("adam", "sgd")
         self.snapshots_, self.stacked_ = None, None
         return self
 
@@ -48,6 +49,13 @@ class MLPNet(ShortcutNet):
         self.n_epochs_begun_ = 0
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train by the solver's own loop, where it has one."""
+        if self.spec.solver != "lbfgs":
+            return super().fit_loop(X, y, epochs, **fit_params)
+        train_by_lbfgs(self, *self.get_split_datasets(X, y))
+        return self
 
     @property
     def epoch(self):
@@ -177,9 +185,10 @@ class MLPNet(ShortcutNet):
     def _advice(self):
         """Say where training broke off and what to do."""
         lr = self.optimizer_.param_groups[0]["lr"]
+        slower = f"Lower the learning rate (now {lr:g}), or scale"
         return (
-            f"in epoch {self.epoch}, so training was stopped and nothing of it "
-            f"kept. Lower the learning rate (now {lr:g}), or scale the features, for "
+            f"in epoch {self.epoch}, so training was stopped and nothing of it kept. "
+            f"{'Scale' if self.spec.solver == 'lbfgs' else slower} the features, for "
             "instance with StandardScaler."
         )
 
@@ -247,6 +256,8 @@ def _optimizer(spec):
     """Translate the solver's hyperparameters to skorch's."""
     if not isinstance(spec.solver, str):
         return {"optimizer": spec.solver}
+    if spec.solver == "lbfgs":
+        return {"optimizer": LBFGS}
     shared = {
         "optimizer__fused": True,
         "optimizer__param_groups": [("*.weight", {})],

@@ -76,14 +76,18 @@ def _begin(net, state):
 def _run(net, samples, valid, callbacks):
     """Train the net over the epochs that are left."""
     spec = net.spec
-    if spec.batch_size != "auto" and spec.batch_size > len(samples):
+    at_once = spec.solver == "lbfgs"  # which knows neither batches nor their order
+    too_large = spec.batch_size != "auto" and spec.batch_size > len(samples)
+    if too_large and not at_once:
         warn_at_caller(
             f"batch_size={spec.batch_size} is larger than the number of training "
             f"samples, {len(samples)}; it is clipped to that."
         )
-    net.batch_size = rows_of_batch(spec.batch_size, len(samples))
+    size = len(samples) if at_once else spec.batch_size
+    net.batch_size = rows_of_batch(size, len(samples))
     net.max_epochs = spec.max_iter - net.n_epochs_begun_
-    net.iterator_train__order = net.batch_order_ if spec.shuffle else None
+    shuffled = spec.shuffle and not at_once
+    net.iterator_train__order = net.batch_order_ if shuffled else None
     if valid is not None:
         net.train_split = predefined_split(valid)
     net.temporary_callbacks_ = [callback for _, callback in callbacks]

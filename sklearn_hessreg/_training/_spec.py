@@ -47,6 +47,7 @@ class TrainingSpec:
     beta_1: float
     beta_2: float
     epsilon: float
+    max_fun: int
     verbose: int
 
     @property
