@@ -1,7 +1,7 @@
 """What the estimators share: parameters, and the way from data to a trained net."""
 
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import fields
 from functools import partial
 from numbers import Integral, Real
@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -82,6 +83,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "early_stopping": ["boolean"],
+        "scoring": [str, callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
@@ -165,7 +167,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             valid = self._validation_data(validation, params, data)
             spec, random_state = self._specify(params, data, incremental)
             state = capture(self.net_) if continuing else None
-            self.net_ = train(spec, data, valid, random_state, state, callbacks)
+            scorer = self._scorer(params["scoring"])
+            self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
             if not incremental:
                 self._warn_of_the_end()
         return self
@@ -212,6 +215,25 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         how = {"fraction": params["validation_fraction"], "classes": self._strata()}
         warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)
+
+    def _scorer(self, scoring):
+        """Make a function that scores a net by the user's scorer; None without one."""
+        if scoring is None or scoring == "loss":
+            return None
+        scorer = check_scoring(self, scoring)
+
+        def score(net, X, y, weight):
+            model = copy(self)
+            model.net_ = net
+            vars(model).pop("feature_names_in_", None)  # X is an array now
+            weights = {} if weight is None else {"sample_weight": weight}
+            return scorer(model, X, model._decode(y), **weights)
+
+        return score
+
+    def _decode(self, y):
+        """Undo _encode, where that does anything."""
+        return y
 
     def _specify(self, params, data, incremental):
         """Say what is to be trained, and by which RandomState."""

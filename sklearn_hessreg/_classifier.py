@@ -1,6 +1,6 @@
 """HessianRegularizedMLPClassifier: labels, probabilities, to scikit-learn's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -126,6 +126,13 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         not by class weights. Under ``reinit_every="plateau"`` each cycle has a split
         of its own, so that all rows are trained on; its scores are then optimistic
         from the second cycle on, whose weights have seen these rows.
+    scoring : str, callable or None, default=None
+        What is measured on the validation data, and so what early stopping, cycles and
+        snapshots go by; ``tol`` is in its units. None is the accuracy; ``"loss"`` the
+        loss with its sign changed, without the penalty, so that more is better; else
+        the name of a scorer, or a callable ``scorer(estimator, X, y)``, which gets
+        ``sample_weight`` too where the weights differ, and the network in training as
+        the estimator. Without validation data it is not used.
     validation_fraction : float, default=0.1
         Share of the training data in that split.
     momentum : float, default=0.9
@@ -190,7 +197,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     best_loss_ : float or None
         The lowest of them; None with ``early_stopping``.
     validation_scores_ : list of float or None
-        Accuracy on the validation data after each epoch, if there were any.
+        What ``scoring`` says of the validation data after each epoch, by default the
+        accuracy, if there were any.
     best_validation_score_ : float or None
         The highest of them.
     n_layers_ : int
@@ -321,6 +329,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -362,6 +371,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
@@ -484,10 +494,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The predicted labels; a sparse matrix if the indicator matrix was one.
         """
-        y = self._predict(X, "decide")
-        if self._is_multilabel():
-            return self._make_label_binarizer().inverse_transform(y)
-        return self.classes_[y]
+        return self._decode(self._predict(X, "decide"))
 
     def predict_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the probability of each class.
@@ -588,9 +595,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         classes = check_classes(y)
         if continuing and not same_classes(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True needs the classes of the previous fit, "
-                f"{self.classes_.tolist()}, but y has {classes.tolist()}. "
-                "Use the same classes, or warm_start=False."
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has "
+                f"{classes}. Use the same classes, or warm_start=False."
             )
         self.classes_ = classes
 
@@ -602,6 +609,12 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     def _encode(self, y):
         """Turn labels into indices of the classes."""
         return encode(y, self.classes_)
+
+    def _decode(self, y):
+        """Turn indices of the classes, or an indicator matrix, into labels."""
+        if self._is_multilabel():
+            return self._make_label_binarizer().inverse_transform(y)
+        return self.classes_[y]
 
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""

@@ -52,6 +52,7 @@ def make_spec(method=(), **options):
         "tol": 1e-4,
         "n_iter_no_change": 10,
         "early_stopping": False,
+        "scoring": None,
         "validation_fraction": 0.2,
         "momentum": 0.9,
         "nesterovs_momentum": True,

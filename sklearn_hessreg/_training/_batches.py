@@ -133,4 +133,6 @@ def to_samples(X, y, weight, head, device="cpu"):
     """Wrap arrays as Samples with the target that the head's criterion expects."""
     weight = None if (weight == 1).all() else torch.from_numpy(weight)
     dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
-    return Samples(X, head.target(y, dtype), weight, device)
+    samples = Samples(X, head.target(y, dtype), weight, device)
+    samples.y = y  # for scorers
+    return samples

@@ -32,6 +32,7 @@ class Convergence(Callback):
         self.validation_scores_ = []
         self.plateau_ = Plateau()
         self.best_weights_ = None
+        self.watched_ = None
         return self
 
     def begin_training(self, net):
@@ -40,12 +41,22 @@ class Convergence(Callback):
         Where the method takes part, another call of `fit` begins with a cycle.
         """
         self.n_iter_ = 0
+        self._forget_other_units()
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.k > 0 and not self.spec.keep_optimizer:
             method.forget_snapshots()
             self.plateau_ = Plateau()
         if self.spec.early_stopping:
             self.best_weights_ = deepcopy(net.module_.state_dict())
+
+    def _forget_other_units(self):
+        """Forget scores in other units than those that are watched now."""
+        scoring = self.spec.scoring
+        scoring = getattr(scoring, "__name__", None) or repr(scoring)
+        watched = scoring if self.spec.early_stopping else "training loss"
+        if self.watched_ not in (None, watched):
+            self.plateau_, self.validation_scores_ = Plateau(), []
+        self.watched_ = watched
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Return to the weights of the cycle's best validation score."""
@@ -103,9 +114,10 @@ class Convergence(Callback):
 
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""
-        score, scores = net.history[-1, "valid_acc"], self.validation_scores_
+        column = "valid_acc" if self.spec.scoring is None else "valid_score"
+        score, scores = net.history[-1, column], self.validation_scores_
         # skorch's name, for its callbacks
-        net.history.record("valid_acc_best", not scores or score > max(scores))
+        net.history.record(f"{column}_best", not scores or score > max(scores))
         scores.append(score)
 
     def _end_cycle(self, net, method):

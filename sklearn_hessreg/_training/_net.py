@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ class MLPNet(ShortcutNet):
         """Forget what belongs to one training alone."""
         self.batch_order_ = batch_order
         self.split_ = None
+        self.scorer_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.stop_training_ = False
@@ -145,6 +147,26 @@ class MLPNet(ShortcutNet):
             rows = self.history[-1, "batches", :, ("valid_right", "valid_weight")]
             right, weight = np.sum(rows, axis=0)
             self.history.record("valid_acc", float(right / weight))
+            if self.spec.scoring is not None:
+                self.history.record("valid_score", self._score(dataset_valid))
+
+    def _score(self, valid):
+        """Return what the user's scoring says of validation samples."""
+        weight = None if valid.weight is None else valid.weight.numpy()
+        scoring = self.spec.scoring
+        if scoring == "loss":
+            losses = self.history[-1, "batches", :, "valid_loss"]
+            w = np.ones(len(valid)) if weight is None else weight
+            starts = range(0, len(w), PREDICTION_BATCH)
+            return -float(np.average(losses, weights=np.add.reduceat(w, starts)))
+        X = valid.X.numpy() if isinstance(valid.X, torch.Tensor) else valid.X
+        score = self.scorer_(self, X, valid.y, weight)
+        if not isinstance(score, Real):
+            raise ValueError(
+                f"scoring={scoring!r} returned {score!r}, which is no number. Use a "
+                "scorer's name, or a callable scorer(estimator, X, y) that returns one."
+            )
+        return float(score)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite."""

@@ -14,7 +14,15 @@ from sklearn_hessreg._training._split import ValidationSplit
 from sklearn_hessreg._training._state import continue_from, restore
 
 
-def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
+def train(
+    spec,
+    train_data,
+    valid_data,
+    random_state,
+    state=None,
+    callbacks=(),
+    scorer=None,
+):
     """Train a net as a spec says, and return it.
 
     Parameters
@@ -34,6 +42,8 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         training begins, of one in the middle of it goes on to the same end.
     callbacks : sequence of (str, skorch callback), default=()
         Callbacks that the net has while it trains, and not afterwards.
+    scorer : callable, default=None
+        Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
     with plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
@@ -43,6 +53,7 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         elif state is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
+        net.scorer_ = scorer
         samples, valid = _to_samples(net, train_data, valid_data)
         _begin(net, state)
         if state is None:

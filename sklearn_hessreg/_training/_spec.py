@@ -41,6 +41,7 @@ class TrainingSpec:
     tol: float
     n_iter_no_change: float
     early_stopping: bool
+    scoring: Any
     validation_fraction: float
     momentum: float
     nesterovs_momentum: bool
