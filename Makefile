@@ -63,6 +63,7 @@ STUDY := PYTHONPATH=examples MPLBACKEND=agg $(BIN)/python -m study
 
 # interrupted, it goes on where it was; a run that is in docs/results is not repeated
 study: .venv/ready ## Run what is missing of the study, then draw and tabulate; days.
+	@$(STUDY).cycles --jobs $(STUDY_JOBS)
 	@$(STUDY).tables --jobs $(STUDY_JOBS)
 	@$(STUDY).defaults --jobs $(STUDY_JOBS)
 	@$(STUDY).noise --jobs $(STUDY_JOBS)

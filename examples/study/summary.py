@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import average, noise, paper, search, stream, tables
-from study.analysis import differences, final, interval, load, selected, with_tuned
+from study import average, noise, paper, rivals, search, stream, tables
+from study.analysis import final, load, selected, with_tuned
 from study.comparisons import (
     AVERAGED,
     COMPARISONS,
@@ -17,6 +17,7 @@ from study.comparisons import (
     STREAMED,
     TABLES,
 )
+from study.markdown import cell, compare, markdown, missing
 from study.results import FOLDER
 
 EPOCHS = (25, 60)
@@ -27,40 +28,6 @@ def horizons(rows):
     """Take the epochs to compare at; runs of another length are compared at the end."""
     last = rows["epoch"].max()
     return [epoch for epoch in EPOCHS if epoch <= last] or [last]
-
-
-def cell(values, digits=3):
-    """Write a mean with its interval."""
-    mean, low, high = interval(values)
-    if np.isnan(low):
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def markdown(title, records):
-    """Write a titled table."""
-    body = "No runs yet."
-    if records:
-        body = (
-            pd.DataFrame(records)
-            .fillna("")
-            .to_markdown(index=False, disable_numparse=True)
-        )
-    return f"{title}\n\n{body}\n"
-
-
-def compare(rows, pairs, columns, **labels):
-    """Compare pairs of arms in each data set and noise, by paired differences."""
-    records = []
-    for first, second in pairs:
-        found = {c: differences(rows, first, second, c) for c in columns}
-        for case, values in found[columns[0]].groupby(["dataset", "noise"]):
-            record = {"data set": case[0], "noise": case[1], **labels}
-            record |= {"arm": first, "minus": second}
-            for column in columns:
-                record[column] = cell(found[column].loc[case], 4)
-            records.append(record | {"pairs": len(values)})
-    return records
 
 
 def compare_arms(rows, pairs, epochs):
@@ -97,30 +64,6 @@ def all_arms(rows, epoch):
     return tables
 
 
-def missing(rows, study):
-    """List the runs of a study that are not there, counted by data set and noise."""
-    there = set(rows[["dataset", "noise", "arm", "seed"]].itertuples(False, None))
-    lines = []
-    for dataset in study.datasets:
-        for level in study.noises:
-            counts = {
-                arm: sum(
-                    (dataset, level, arm, seed) not in there
-                    for seed in range(study.seeds)
-                )
-                for arm in study.arms
-            }
-            absent = [f"{arm} ({count})" for arm, count in counts.items() if count]
-            if sum(counts.values()) == study.seeds * len(study.arms):
-                absent = ["all"]
-            if absent:
-                lines.append(f"- {dataset}, noise {level}: {', '.join(absent)}")
-    text = "\n".join(lines) or "- none"
-    return (
-        f"Missing runs of {study.name} (how many of {study.seeds} seeds):\n\n{text}\n"
-    )
-
-
 def noise_tables(folder):
     """Write the tables of the study of wrong labels."""
     rows = load(folder, noise.STUDY)
@@ -136,23 +79,24 @@ def noise_tables(folder):
     yield missing(rows, noise.STUDY)
 
 
-def clean_tables(folder):
-    """Write the tables of the defaults on clean tables."""
+def small_tables(folder):
+    """Write the tables of the defaults on small tables."""
     rows = load(folder, tables.STUDY)
     records = compare(rows, TABLES, ["test_accuracy"])
-    yield markdown("## Defaults on clean tables, present schedule", records)
+    yield markdown("## Defaults on small tables", records)
     records = [
         {
             "data set": case[0],
-            "arm": case[1],
+            "noise": case[1],
+            "arm": case[2],
             "accuracy": cell(runs["test_accuracy"]),
             "epochs": f"{runs['epoch'].mean():.0f}",
             "networks averaged": f"{runs['snapshots'].mean():.1f}",
             "runs": len(runs),
         }
-        for case, runs in rows.groupby(["dataset", "arm"], sort=False)
+        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
     ]
-    yield markdown("### All arms of the defaults on clean tables", records)
+    yield markdown("### All arms of the defaults on small tables", records)
     yield missing(rows, tables.STUDY)
 
 
@@ -278,7 +222,8 @@ def main(argv=None):
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
     folder = parser.parse_args(argv).results
     for write in (
-        clean_tables,
+        rivals.tables,
+        small_tables,
         paper_tables,
         noise_tables,
         search_tables,
