@@ -255,7 +255,8 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
 def warn_if_not_stratified(y, fraction, classes):
     """Warn where split_validation cannot have every class on both sides."""
     obstacle = _obstacle_to_strata(y, fraction, classes) if y.ndim == 1 else None
-    if obstacle is not None:
+    refused = ceil(fraction * len(y)) < 2  # by split_validation, which says so
+    if obstacle is not None and not refused:
         warn_at_caller(
             f"The validation split is not stratified: {obstacle}. Pass X_val and "
             "y_val to choose the validation data yourself."
