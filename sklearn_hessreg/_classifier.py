@@ -23,6 +23,7 @@ from sklearn_hessreg._labels import (
     check_labels,
     check_same_kind,
     encode,
+    encode_validation,
     same_classes,
 )
 from sklearn_hessreg._reinit import document_parameters
@@ -581,7 +582,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""
-        weights = check_weights(sample_weight, self.class_weight, X, y, self.classes_)
+        weights = check_weights(sample_weight, X, self.class_weight, y, self.classes_)
         X, y, *weights = drop_weightless(X, y, *weights)
         if all_at_once and y.ndim == 1:
             check_classes(self.classes_[y])
@@ -589,7 +590,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     def _check_validation_set(self, validation, X, y):
         """Validate the user's own validation data against the training data."""
-        return check_validation_set(self, *validation, X.dtype, y.ndim == 2)
+        encode_y = partial(
+            encode_validation, classes=self.classes_, multilabel=y.ndim == 2
+        )
+        return check_validation_set(self, *validation, X.dtype, encode_y)
 
     def _strata(self):
         """Name the classes by which a validation split is stratified."""

@@ -12,6 +12,7 @@ MatrixLike = ArrayLike | sparray | spmatrix
 
 Activation = Literal["identity", "logistic", "tanh", "relu"]
 Solver = Literal["adam", "sgd"] | type[torch.optim.Optimizer]
+Loss = Literal["squared_error", "poisson", "absolute_error", "huber"]
 LearningRate = Literal["constant", "invscaling", "adaptive"]
 
 Aggregation = Literal["mean", "sum"]

@@ -337,6 +337,30 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     assert drawn == {"noise_digits", "comparisons", "settings", "average", "stream"}
 
 
+def test_wrong_targets_are_as_many_and_of_the_kind_asked_for():
+    import numpy as np
+    from study.regression import with_wrong_targets
+
+    y = np.random.default_rng(1).normal(size=500)
+    rng = np.random.default_rng(0)
+    far = np.abs(with_wrong_targets(y, 0.1, "outliers", rng) - y) / y.std()
+    assert (far > 0).sum() == 50
+    assert ((far[far > 0] >= 5) & (far[far > 0] <= 10)).all()
+    shuffled = with_wrong_targets(y, 0.2, "shuffled", rng)
+    assert sorted(shuffled) == sorted(y)
+    assert 90 < (shuffled != y).sum() <= 100
+
+
+def test_all_arms_of_regression_have_one_row_for_each_fit(tmp_path):
+    from study import regression
+
+    command = ["--quick", "--results", str(tmp_path), "--dataset", "diabetes-outliers"]
+    regression.main([*command, "--seeds", "0", "--noise", "0.2"])
+    rows = pd.read_csv(tmp_path / "regression_diabetes-outliers.csv")
+    assert list(rows["arm"]) == regression.ARMS
+    assert (rows["test_error"] > 0).all()
+
+
 def test_all_clean_tables_are_in_one_file(tmp_path):
     from study import tables
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import average, noise, paper, rivals, search, stream, tables
+from study import average, noise, paper, regression, rivals, search, stream, tables
 from study.analysis import final, load, selected, with_tuned
 from study.comparisons import (
     AVERAGED,
     COMPARISONS,
     FURTHER,
     NOT_AVERAGED,
+    REGRESSED,
     SEARCHED,
     STREAMED,
     TABLES,
@@ -167,6 +168,26 @@ def stream_tables(folder):
     yield missing(rows, stream.STUDY)
 
 
+def regression_tables(folder):
+    """Write the tables of wrong targets in regression."""
+    rows = load(folder, regression.STUDY)
+    records = compare(rows, REGRESSED, ["test_error", "test_r2"])
+    yield markdown("## Wrong targets in regression", records)
+    records = [
+        dict(zip(("data set", "noise", "arm"), case, strict=True))
+        | {
+            "error": cell(runs["test_error"]),
+            "R2": cell(runs["test_r2"]),
+            "epochs": f"{runs['epoch'].mean():.0f}",
+            "CPU s": f"{runs['seconds'].mean():.2f}",
+            "runs": len(runs),
+        }
+        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
+    ]
+    yield markdown("### All arms of the wrong targets", records)
+    yield missing(rows, regression.STUDY)
+
+
 def paper_measures(rows):
     """Reduce each run of the paper's experiment to one row.
 
@@ -229,6 +250,7 @@ def main(argv=None):
         search_tables,
         average_tables,
         stream_tables,
+        regression_tables,
     ):
         print("\n".join(write(folder)))
 

@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
-from sklearn_hessreg._training._sparse import SparseRows, is_worth_it
+from sklearn_hessreg._training._sparse import SparseRows, stays_sparse
 
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 
@@ -19,7 +19,7 @@ class Samples(Dataset):
     """
 
     def __init__(self, X, target=None, weight=None, device="cpu"):
-        self.sparse = issparse(X) and is_worth_it(X, device)
+        self.sparse = stays_sparse(X, device)
         # a view as a tensor, where torch takes it; else batches are copied one by one
         viewable = not issparse(X) and X.flags.writeable
         viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)

@@ -98,9 +98,10 @@ class Convergence(Callback):
 
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""
-        score, scores = net.history[-1, "valid_acc"], self.validation_scores_
+        column, scores = self.spec.head.score_column, self.validation_scores_
+        score = net.history[-1, column]
         # skorch's name, for its callbacks
-        net.history.record("valid_acc_best", not scores or score > max(scores))
+        net.history.record(f"{column}_best", not scores or score > max(scores))
         scores.append(score)
 
     def _end_cycle(self, net, method):

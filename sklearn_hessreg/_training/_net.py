@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from sklearn_hessreg._reinit import HessianReinit
@@ -46,6 +45,7 @@ class MLPNet(ShortcutNet):
         self.split_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
+        self.validated_ = []
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
 
@@ -87,14 +87,20 @@ class MLPNet(ShortcutNet):
         decay = alpha / (len(X) if weight is None else weight.sum().item())
         if self.decay_in_optimizer_:
             self.optimizer_.param_groups[0]["weight_decay"] = decay
+        loss = self._reported(loss.detach_())
         if alpha:
             squares = 0.0
             for W, w in self._flat_weights():
                 if not self.decay_in_optimizer_ and W.grad is not None:
                     W.grad.add_(w.view_as(W), alpha=decay)
                 squares += torch.dot(w, w).item()
-            loss.detach_().add_(decay / 2 * squares)
+            loss.add_(decay / 2 * squares)
         return {"loss": loss, "y_pred": y_pred}
+
+    def _reported(self, loss):
+        """Scale J to what is recorded of it."""
+        share = self.spec.head.reported_share(self.spec.layer_units[-1])
+        return loss if share == 1 else loss * share
 
     def _flat_weights(self):
         """Pair the weights with flat views outside autograd, kept while they hold."""
@@ -108,21 +114,17 @@ class MLPNet(ShortcutNet):
         self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
 
     def validation_step(self, batch, **fit_params):
-        """Record the weight of the samples and of those predicted rightly."""
+        """Keep the outputs, to be scored when there are all of them."""
         step = super().validation_step(batch, **fit_params)
-        target, weight = self._to_device(batch[1])
-        right = self.spec.head.right(step["y_pred"], target)
-        if weight is None:
-            weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
-        self.history.record_batch("valid_weight", weight.sum().item())
-        self.history.record_batch("valid_right", weight[right].sum().item())
-        return step
+        self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
+        return {**step, "loss": self._reported(step["loss"])}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
         self.n_epochs_begun_ += 1
+        self.validated_ = []
         self._flatten_weights()
         self.find_listeners()
         before = self.epoch
@@ -132,11 +134,13 @@ class MLPNet(ShortcutNet):
         self.history.record("epoch", before + 1)  # old rows may have been dropped
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Record the accuracy on the validation samples before all callbacks."""
+        """Record the score of the validation samples before all callbacks."""
         if dataset_valid is not None:
-            rows = self.history[-1, "batches", :, ("valid_right", "valid_weight")]
-            right, weight = np.sum(rows, axis=0)
-            self.history.record("valid_acc", float(right / weight))
+            outputs, target, weight = zip(*self.validated_, strict=True)
+            weight = None if weight[0] is None else torch.cat(weight)
+            head, self.validated_ = self.spec.head, []
+            score = head.score(torch.cat(outputs), torch.cat(target), weight)
+            self.history.record(head.score_column, score)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite."""
@@ -159,16 +163,18 @@ class MLPNet(ShortcutNet):
 
     def _check_outputs_of(self, network, layers, samples):
         """Refuse a network, or a stack of networks."""
+        limit = self.spec.head.largest_output(self.spec.torch_dtype)
         largest = max(samples.X.max().item(), -samples.X.min().item())
         # a bound on every output; only beyond it the rows themselves are looked at
         for W, b in layers:
             steepest, offset = W.detach().abs().max(), b.detach().abs().max()
             largest = largest * W.shape[-1] * steepest.item() + offset.item()
-        if largest < torch.finfo(self.spec.torch_dtype).max:
+        if largest < limit:
             return
         with torch.inference_mode():
             for X, _ in Batches(samples, PREDICTION_BATCH):
-                if not torch.isfinite(network(X)).all():
+                outputs = network(X)
+                if not (torch.isfinite(outputs) & (outputs <= limit)).all():
                     raise ValueError(
                         f"Training produced weights whose outputs overflow "
                         f"{self._advice()}"

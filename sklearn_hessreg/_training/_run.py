@@ -4,9 +4,10 @@ import torch
 from skorch.helper import predefined_split
 
 from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._torch_context import plain_torch
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_samples
-from sklearn_hessreg._training._cost import warn_if_expensive
+from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._snapshots import settle
@@ -35,7 +36,8 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
     callbacks : sequence of (str, skorch callback), default=()
         Callbacks that the net has while it trains, and not afterwards.
     """
-    with plain_torch(spec.device), torch.enable_grad():
+    work = count_largest_product(spec, train_data[0])
+    with threads_for(work), plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
         position = None if state is None else state["position"]
         if position is not None:

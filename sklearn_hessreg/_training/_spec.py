@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._heads import Head
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainingSpec:
 
     layer_units: tuple[int, ...]
     dtype: str
-    head: Softmax | Logistic
+    head: Head
     device: str
     seed: int
     method: Mapping[str, Any]
