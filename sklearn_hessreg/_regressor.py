@@ -65,13 +65,13 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber"}, \
-            default="squared_error"
-        What is minimised: half of the squared error, half of the Poisson deviance (the
-        network then gives the logarithm of the mean), the absolute error or the Huber
-        loss. The last two are robust against wrong targets; MLPRegressor lacks them.
-        The absolute error has no curvature in the outputs, so that the output layer's
-        Hessian is zero: choose another ``criterion`` with it.
+    loss : str, default="squared_error"
+        What is minimised: half of the squared error, ``"poisson"``, half of the Poisson
+        deviance (the network then gives the logarithm of the mean),
+        ``"absolute_error"``, or ``"huber"``, the Huber loss. The last two are robust
+        against wrong targets; MLPRegressor lacks them. The absolute error has no
+        curvature in the outputs, so that the output layer's Hessian is zero: choose
+        another ``criterion`` with it.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : {"relu", "tanh", "logistic", "identity"}, default="relu"

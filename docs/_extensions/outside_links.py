@@ -8,6 +8,8 @@ from docutils import nodes
 PAGES = {
     "accuracy_score": "https://scikit-learn.org/stable/modules/model_evaluation.html"
     "#accuracy-score",
+    "r2_score": "https://scikit-learn.org/stable/modules/model_evaluation.html"
+    "#r2-score",
     "sklearn.callback": "https://scikit-learn.org/stable/api/sklearn.callback.html",
     "sklearn.compose.TransformedTargetRegressor": "https://scikit-learn.org/stable/"
     "modules/generated/sklearn.compose.TransformedTargetRegressor.html",
