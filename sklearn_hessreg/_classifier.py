@@ -534,17 +534,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
                 "scikit-learn, whose VotingClassifier knows one label. Train with "
                 "n_snapshots=1, or take the networks from snapshots_."
             )
-        names = [f"snapshot_{i}" for i in range(1, len(networks) + 1)]
-        named = dict(zip(names, networks, strict=True))
-        # skl2onnx converts no other; of its attributes skops trusts a dict, no Bunch
-        voting = VotingClassifier(
-            list(named.items()), voting="soft", flatten_transform=False
-        )
-        voting.estimators_, voting.named_estimators_ = networks, named
+        # skl2onnx converts no other
+        options = {"voting": "soft", "flatten_transform": False}
+        voting = self._vote(VotingClassifier, networks, **options)
         voting.le_ = LabelEncoder().fit(self.classes_)
         voting.classes_ = voting.le_.classes_
-        if hasattr(self, "feature_names_in_"):
-            voting.feature_names_in_ = self.feature_names_in_
         return voting
 
     def _to_mlp(self, snapshot):

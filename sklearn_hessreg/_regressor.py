@@ -491,12 +491,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
                 "counterpart in scikit-learn, whose VotingRegressor knows one output. "
                 "Train with n_snapshots=1, or take the networks from snapshots_."
             )
-        named = {f"snapshot_{i}": reg for i, reg in enumerate(networks, start=1)}
-        voting = VotingRegressor(list(named.items()))
-        voting.estimators_, voting.named_estimators_ = networks, named
-        if hasattr(self, "feature_names_in_"):
-            voting.feature_names_in_ = self.feature_names_in_
-        return voting
+        return self._vote(VotingRegressor, networks)
 
     def _to_mlp(self, snapshot):
         """Convert one network, to a loss that MLPRegressor has."""

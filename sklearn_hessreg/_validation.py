@@ -230,14 +230,13 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
     Without `classes` the targets are numbers.
     Returns (X, y, weight) to train on and (X, y, sample_weight) to validate on.
     """
-    has_strata = classes is not None and y.ndim == 1
-    obstacle = _obstacle_to_strata(y, fraction, classes) if has_strata else None
+    strata, _ = _strata(y, fraction, classes)
     try:
         parts = train_test_split(
             *(X, y, weight, sample_weight),
             test_size=fraction,
             random_state=random_state,
-            stratify=y if has_strata and obstacle is None else None,
+            stratify=strata,
         )
     except ValueError as error:
         raise ValueError(
@@ -256,14 +255,21 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
 
 def warn_if_not_stratified(y, fraction, classes):
     """Warn where split_validation cannot have every class on both sides."""
-    has_strata = classes is not None and y.ndim == 1
-    obstacle = _obstacle_to_strata(y, fraction, classes) if has_strata else None
+    _, obstacle = _strata(y, fraction, classes)
     refused = ceil(fraction * len(y)) < 2  # by split_validation, which says so
     if obstacle is not None and not refused:
         warn_at_caller(
             f"The validation split is not stratified: {obstacle}. Pass X_val and "
             "y_val to choose the validation data yourself."
         )
+
+
+def _strata(y, fraction, classes):
+    """Return what a split is stratified by, and what prevents it, None for nothing."""
+    if classes is None or y.ndim > 1:
+        return None, None
+    obstacle = _obstacle_to_strata(y, fraction, classes)
+    return (y if obstacle is None else None), obstacle
 
 
 def _obstacle_to_strata(y, fraction, classes):

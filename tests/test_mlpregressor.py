@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from peers import SOLVERS, parameters
 from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes
 from sklearn.neural_network import MLPRegressor
@@ -12,29 +13,12 @@ X, Y = load_diabetes(return_X_y=True)
 X, Y = X / X.std(0), Y / Y.std()
 TARGETS = {"one output": Y, "two outputs": np.stack([Y, X[:, 2] ** 2], 1)}
 WEIGHT = np.random.default_rng(0).uniform(0.1, 3, len(Y))
-SOLVERS = {
-    "sgd": {"solver": "sgd", "nesterovs_momentum": False},
-    "sgd without momentum": {"solver": "sgd", "momentum": 0.0},
-    "nesterov": {"solver": "sgd", "nesterovs_momentum": True},
-    "adam": {"solver": "adam"},
-    "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
-    "adaptive": {
-        "solver": "sgd",
-        "learning_rate": "adaptive",
-        "n_iter_no_change": 1,
-        "tol": 0.05,
-    },
-}
 # ten to twenty epochs carry the rounding of sums of 64 terms no further; the twin in
 # test_mlpclassifier, which sums in another order, is what that was seen on
 ATOL = 1e-11
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 every_loss = pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 every_target = pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
-
-
-def parameters(reg):
-    return np.concatenate([a.ravel() for a in reg.coefs_ + reg.intercepts_])
 
 
 def both(**options):

@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from sklearn_hessreg._hessian._streamed import count_operations
+
 
 def count_largest_product(module, inputs, names, curvature):
     """Count them for linear layers on rows; of anything else they count as many.
@@ -21,5 +23,5 @@ def count_largest_product(module, inputs, names, curvature):
     if curvature == "per_sample":
         return largest
     shapes = [module.get_submodule(name).weight.shape for name in names[:-1]]
-    streamed = (len(inputs) * out * fan_in**2 / 2 for out, fan_in in shapes)
+    streamed = (count_operations(len(inputs), *shape) / shape[0] for shape in shapes)
     return max(largest, *streamed, 0)
