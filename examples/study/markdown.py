@@ -26,6 +26,21 @@ def markdown(title, records):
     return f"{title}\n\n{body}\n"
 
 
+def describe(rows, columns):
+    """Describe each arm in each data set and noise; `columns` says how, by titles."""
+    return [
+        dict(zip(("data set", "noise", "arm"), case, strict=True))
+        | {title: write(runs) for title, write in columns.items()}
+        | {"runs": len(runs)}
+        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
+    ]
+
+
+def mean(column, digits=0):
+    """Make what writes the mean of a column without its interval."""
+    return lambda runs: f"{runs[column].mean():.{digits}f}"
+
+
 def compare(rows, pairs, columns, **labels):
     """Compare pairs of arms in each data set and noise, by paired differences."""
     records = []

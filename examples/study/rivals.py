@@ -5,7 +5,7 @@ import pandas as pd
 
 from study import cycles, noise
 from study.analysis import CASE, load, with_tuned
-from study.markdown import cell, compare, markdown, missing
+from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import KEY
 
 PAIRS = [
@@ -60,19 +60,13 @@ def tables(folder):
     yield markdown(
         "## Cycles beside their rivals", compare(rows, PAIRS, ["test_accuracy"])
     )
-    records = [
-        {
-            "data set": case[0],
-            "noise": case[1],
-            "arm": case[2],
-            "accuracy": cell(runs["test_accuracy"]),
-            "epochs": f"{runs['epoch'].mean():.0f}",
-            "networks": f"{runs['networks'].mean():.1f}",
-            "CPU s": f"{runs['seconds'].mean():.1f}",
-            "runs": len(runs),
-        }
-        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
-    ]
+    columns = {
+        "accuracy": lambda runs: cell(runs["test_accuracy"]),
+        "epochs": mean("epoch"),
+        "networks": mean("networks", 1),
+        "CPU s": mean("seconds", 1),
+    }
+    records = describe(rows, columns)
     yield markdown("### All arms beside cycles", records)
     yield missing(load(folder, cycles.STUDY), cycles.STUDY)
 
@@ -90,44 +84,37 @@ TITLES = {
 }
 
 
-def draw(folder, noise_level=0.4):
+def draw(folder, level=0.4):
     """Draw accuracy by epochs spent, with wrong labels, a panel for each data set."""
-    rows, plain = load(folder, cycles.STUDY), load(folder, noise.STUDY)
+    plain = load(folder, noise.STUDY)
+    parts = load(folder, cycles.STUDY), plain[plain["arm"] == "none"], forests(folder)
+    parts = [part[part["noise"] == level] for part in parts]
     fig, axes = plt.subplots(2, 2, figsize=(8, 6.4), layout="constrained")
     for ax, (dataset, title) in zip(axes.flat, TITLES.items(), strict=True):
-        some, long, trees = (
-            part[(part["dataset"] == dataset) & (part["noise"] == noise_level)]
-            for part in (rows, plain[plain["arm"] == "none"], forests(folder))
-        )
-        if not len(some):
-            continue
-        curve = long.groupby("epoch")["test_accuracy"].mean()
-        ax.plot(curve, color="0.45", lw=1.5, label="plain training")
-        for arm, (label, colour, style) in LINES.items():
-            runs = some[some["arm"] == arm].groupby("networks")
-            mean = runs[["epoch", "test_accuracy"]].mean()[runs.size() > 5]
-            ax.plot(*mean.to_numpy().T, style, color=colour, ms=4.5, label=label)
-        first = some[some["arm"] == "early stopping"]
-        ax.plot(
-            *first[["epoch", "test_accuracy"]].mean(),
-            *("D",),
-            color="black",
-            ms=7,
-            label="early stopping, one network",
-        )
-        ax.axhline(
-            trees["test_accuracy"].mean(),
-            color="#009E73",
-            ls=":",
-            label="random forest",
-        )
+        _draw_panel(ax, *(part[part["dataset"] == dataset] for part in parts))
         ax.set_title(title)
-        ax.set_ylim(bottom=max(0.5, curve.min()))
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy on clean test labels")
     for ax in axes[-1]:
         ax.set_xlabel("epochs of training")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
-    fig.suptitle(f"{noise_level:.0%} of the training labels are wrong")
+    fig.suptitle(f"{level:.0%} of the training labels are wrong")
     return fig
+
+
+def _draw_panel(ax, rows, plain, trees):
+    """Draw one data set."""
+    curve = plain.groupby("epoch")["test_accuracy"].mean()
+    ax.plot(curve, color="0.45", lw=1.5, label="plain training")
+    for arm, (label, colour, style) in LINES.items():
+        runs = rows[rows["arm"] == arm].groupby("networks")
+        # the last points are those of few runs
+        curves = runs[["epoch", "test_accuracy"]].mean()[runs.size() > 5]
+        ax.plot(*curves.to_numpy().T, style, color=colour, ms=4.5, label=label)
+    first = rows.loc[rows["arm"] == "early stopping", ["epoch", "test_accuracy"]]
+    label = "early stopping, one network"
+    ax.plot(*first.mean(), "D", color="black", ms=7, label=label)
+    height = trees["test_accuracy"].mean()
+    ax.axhline(height, color="#009E73", ls=":", label="random forest")
+    ax.set_ylim(bottom=max(0.5, curve.min()))

@@ -18,7 +18,7 @@ from study.comparisons import (
     STREAMED,
     TABLES,
 )
-from study.markdown import cell, compare, markdown, missing
+from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import FOLDER
 
 EPOCHS = (25, 60)
@@ -85,18 +85,12 @@ def small_tables(folder):
     rows = load(folder, tables.STUDY)
     records = compare(rows, TABLES, ["test_accuracy"])
     yield markdown("## Defaults on small tables", records)
-    records = [
-        {
-            "data set": case[0],
-            "noise": case[1],
-            "arm": case[2],
-            "accuracy": cell(runs["test_accuracy"]),
-            "epochs": f"{runs['epoch'].mean():.0f}",
-            "networks averaged": f"{runs['snapshots'].mean():.1f}",
-            "runs": len(runs),
-        }
-        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
-    ]
+    columns = {
+        "accuracy": lambda runs: cell(runs["test_accuracy"]),
+        "epochs": mean("epoch"),
+        "networks averaged": mean("snapshots", 1),
+    }
+    records = describe(rows, columns)
     yield markdown("### All arms of the defaults on small tables", records)
     yield missing(rows, tables.STUDY)
 
@@ -173,17 +167,13 @@ def regression_tables(folder):
     rows = load(folder, regression.STUDY)
     records = compare(rows, REGRESSED, ["test_error", "test_r2"])
     yield markdown("## Wrong targets in regression", records)
-    records = [
-        dict(zip(("data set", "noise", "arm"), case, strict=True))
-        | {
-            "error": cell(runs["test_error"]),
-            "R2": cell(runs["test_r2"]),
-            "epochs": f"{runs['epoch'].mean():.0f}",
-            "CPU s": f"{runs['seconds'].mean():.2f}",
-            "runs": len(runs),
-        }
-        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
-    ]
+    columns = {
+        "error": lambda runs: cell(runs["test_error"]),
+        "R2": lambda runs: cell(runs["test_r2"]),
+        "epochs": mean("epoch"),
+        "CPU s": mean("seconds", 2),
+    }
+    records = describe(rows, columns)
     yield markdown("### All arms of the wrong targets", records)
     yield missing(rows, regression.STUDY)
 
