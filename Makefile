@@ -56,6 +56,7 @@ bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/threads.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py
 
 STUDY_JOBS ?= 1
@@ -63,6 +64,7 @@ STUDY := PYTHONPATH=examples MPLBACKEND=agg $(BIN)/python -m study
 
 # interrupted, it goes on where it was; a run that is in docs/results is not repeated
 study: .venv/ready ## Run what is missing of the study, then draw and tabulate; days.
+	@$(STUDY).cycles --jobs $(STUDY_JOBS)
 	@$(STUDY).tables --jobs $(STUDY_JOBS)
 	@$(STUDY).defaults --jobs $(STUDY_JOBS)
 	@$(STUDY).noise --jobs $(STUDY_JOBS)
@@ -70,5 +72,6 @@ study: .venv/ready ## Run what is missing of the study, then draw and tabulate; 
 	@$(STUDY).stream --jobs $(STUDY_JOBS)
 	@$(STUDY).search --jobs $(STUDY_JOBS)
 	@$(STUDY).average --jobs $(STUDY_JOBS)
+	@$(STUDY).regression --jobs $(STUDY_JOBS)
 	@$(STUDY).figures
 	@$(STUDY).summary > docs/results/tables.md

@@ -1,4 +1,4 @@
-"""Neural-network classification regularised by exact Hessians, for scikit-learn."""
+"""Neural networks regularised by exact Hessians, for scikit-learn."""
 
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
@@ -8,10 +8,12 @@ from sklearn_hessreg._display import (
 )
 from sklearn_hessreg._fitted import __version__
 from sklearn_hessreg._hessian import hessian_scores
+from sklearn_hessreg._regressor import HessianRegularizedMLPRegressor
 from sklearn_hessreg._reinit import HessianReinit
 
 __all__ = [
     "HessianRegularizedMLPClassifier",
+    "HessianRegularizedMLPRegressor",
     "HessianReinit",
     "HessianScoresDisplay",
     "ReinitHistoryDisplay",

@@ -327,6 +327,16 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         converted._best_intercepts = [bias.copy() for bias in snapshot.intercepts]
         return converted
 
+    def _vote(self, kind, networks, **options):
+        """Make a fitted voting estimator of several networks, of one's own kind."""
+        named = {f"snapshot_{i}": mlp for i, mlp in enumerate(networks, start=1)}
+        voting = kind(list(named.items()), **options)
+        # of its attributes skops trusts a dict, no Bunch
+        voting.estimators_, voting.named_estimators_ = networks, named
+        if hasattr(self, "feature_names_in_"):
+            voting.feature_names_in_ = self.feature_names_in_
+        return voting
+
     def _attributes_with(self, net):
         """Collect the fitted attributes as if training had ended with this net."""
         attributes = {name: v for name, v in vars(self).items() if name[-1] == "_"}

@@ -1,23 +1,42 @@
 """What the outputs of a network mean: their loss, target, link, decision and score."""
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.metrics import r2_score
 from torch.nn import functional as F
+
+from sklearn_hessreg._losses import HalfPoissonDeviance, HalfSquaredError
 
 # by way of numpy, which knows no default device
 _SIGNS = torch.from_numpy(np.array([-1, 1], "f4"))
 
 
+class Head:
+    """What holds for outputs unless a kind of them says something else."""
+
+    score_name: ClassVar[str] = "accuracy"
+    score_column: ClassVar[str] = "valid_acc"  # of the history
+
+    def reported_share(self, n_outputs):
+        """Return what scikit-learn's loss_curve_ has of J, the loss that is trained."""
+        return 1.0
+
+    def largest_output(self, dtype):
+        """Return the largest output whose prediction is finite."""
+        return torch.finfo(dtype).max
+
+
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(Head):
     """A logit for each class, of which a sample has one."""
 
     out_activation: ClassVar[str] = "softmax"  # in MLPClassifier's words
     criterion: ClassVar[type] = torch.nn.CrossEntropyLoss
-    score_name: ClassVar[str] = "accuracy"
 
     def target(self, y, dtype):
         """Turn indices of classes into what the criterion expects."""
@@ -40,23 +59,22 @@ class Softmax:
         """Return the indices of the classes of highest probability."""
         return proba.argmax(1)
 
-    def right(self, logits, target):
-        """Tell which samples are classified rightly; accuracy is their share."""
-        return self.decide(logits) == target
+    def score(self, logits, target, weight):
+        """Return the accuracy: the share of the samples classified rightly."""
+        return _share(self.decide(logits) == target, weight)
 
 
 @dataclass(frozen=True)
-class Logistic:
+class Logistic(Head):
     """One logit, of the second of two classes; or one for each of several labels."""
 
     out_activation: ClassVar[str] = "logistic"
     criterion: ClassVar[type] = torch.nn.BCEWithLogitsLoss
-    score_name: ClassVar[str] = "accuracy"
     n_labels: int = 1
 
     def target(self, y, dtype):
         """Turn indices of classes, or an indicator matrix, into a matrix of floats."""
-        return torch.from_numpy(y).to(dtype).view(len(y), -1)
+        return _matrix(y, dtype)
 
     def probabilities(self, logits):
         """Return the probability of both classes, or of each label."""
@@ -74,11 +92,86 @@ class Logistic:
         """Return the indices of the likelier classes, or an indicator matrix."""
         return proba.argmax(1) if self.n_labels == 1 else (proba > 0.5).long()
 
-    def right(self, logits, target):
-        """Tell for which samples all labels are right; accuracy is their share."""
-        return ((logits > 0) == target).all(1)
+    def score(self, logits, target, weight):
+        """Return the accuracy: the share of the samples whose labels are all right."""
+        return _share(((logits > 0) == target).all(1), weight)
+
+
+class _Numbers(Head):
+    """An output for each number that is to be predicted."""
+
+    score_name: ClassVar[str] = "R²"
+    score_column: ClassVar[str] = "valid_r2"
+
+    def target(self, y, dtype):
+        """Turn numbers into a matrix of floats."""
+        return _matrix(y, dtype)
+
+    def score(self, outputs, target, weight):
+        """Return R², of several numbers the mean; NaN of infinite predictions."""
+        predicted = self.predictions(outputs)
+        if not torch.isfinite(predicted).all():
+            return math.nan
+        weight = None if weight is None else weight.cpu().numpy()
+        parts = target.cpu().numpy(), predicted.cpu().numpy()
+        return float(r2_score(*parts, sample_weight=weight))
+
+
+@dataclass(frozen=True)
+class Identity(_Numbers):
+    """The outputs are the numbers; `delta` is that of the Huber loss."""
+
+    out_activation: ClassVar[str] = "identity"  # in MLPRegressor's words
+    loss: str = "squared_error"
+    delta: float = 1.0
+
+    @property
+    def criterion(self):
+        """The class of the loss."""
+        return {
+            "squared_error": HalfSquaredError,
+            "absolute_error": torch.nn.L1Loss,
+            "huber": partial(torch.nn.HuberLoss, delta=self.delta),
+        }[self.loss]
+
+    def reported_share(self, n_outputs):
+        """MLPRegressor trains on the sum over the outputs and reports their mean."""
+        return 1 / n_outputs
+
+    def predictions(self, outputs):
+        """Return the outputs."""
+        return outputs
+
+
+@dataclass(frozen=True)
+class Exponential(_Numbers):
+    """The outputs are the logarithms of the means of Poisson distributions."""
+
+    out_activation: ClassVar[str] = "exp"
+    criterion: ClassVar[type] = HalfPoissonDeviance
+    loss: ClassVar[str] = "poisson"
+
+    def largest_output(self, dtype):
+        """Return the largest output whose exponential is finite."""
+        return math.log(torch.finfo(dtype).max)
+
+    def predictions(self, outputs):
+        """Return the means."""
+        return outputs.exp()
+
+
+def _matrix(y, dtype):
+    """Turn numbers into a matrix of floats, a row for each sample."""
+    return torch.from_numpy(y).to(dtype).view(len(y), -1)
 
 
 def _both_classes(logits):
     """Put the logit of the first class before that of the second; labels stay."""
     return logits * _SIGNS if logits.shape[1] == 1 else logits
+
+
+def _share(right, weight):
+    """Return the share of the weight that samples have which are predicted rightly."""
+    if weight is None:
+        return right.sum().item() / len(right)
+    return weight[right].sum().item() / weight.sum().item()

@@ -136,6 +136,16 @@ def encode(labels, classes, name="y"):
     return np.searchsorted(classes, alike)
 
 
+def encode_validation(y_val, classes, multilabel):
+    """Check the labels of the user's own validation data and encode them."""
+    y_val = check_array(
+        y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
+    )
+    y_val = check_labels(y_val, "y_val")
+    check_same_kind(y_val, multilabel, "y_val")
+    return encode(y_val, classes, "y_val")
+
+
 def _kind(labels):
     """Name the kind of labels."""
     return _KINDS.get(labels.dtype.kind, str(labels.dtype))

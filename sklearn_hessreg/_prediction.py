@@ -3,10 +3,12 @@
 import math
 from contextlib import nullcontext
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
 
+from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._training import PREDICTION_BATCH, Samples
 
 # Rows in a batch for several networks: more leave a processor's cache, and take 1.5 to
@@ -25,7 +27,8 @@ def predict(net, X, link):
         network, function = net.stacked_, partial(_mean, net.spec.head, link)
         size = STACKED_BATCH
     samples = Samples(X, device=net.device)
-    with torch.inference_mode(), _without_autocast(net.device):
+    work = _count_largest_product(net, samples, min(size, len(samples)))
+    with threads_for(work), torch.inference_mode(), _without_autocast(net.device):
         for start in range(0, len(samples), size):
             rows = slice(start, start + size)
             outputs = network(samples.inputs_of_batch(rows))
@@ -38,15 +41,25 @@ def predict(net, X, link):
     return joined
 
 
+def _count_largest_product(net, samples, rows):
+    """Count the operations of the largest matrix product of a batch of torch's."""
+    networks = 1 if net.stacked_ is None else len(net.snapshots_)
+    products = [fan_in * out for fan_in, out in pairwise(net.spec.layer_units)]
+    if samples.sparse:
+        del products[0]  # scipy's, in one thread
+    return 2 * rows * networks * max(products, default=0)
+
+
 def _mean(head, link, outputs):
-    """Apply a method of the head to the mean of the networks' probabilities."""
+    """Average the networks' probabilities, or what else a method of the head gives."""
     count, rows, _ = outputs.shape
     outputs = outputs.flatten(0, 1)
     if link == "log_probabilities":  # finite where the probabilities round to zero
         logs = head.log_probabilities(outputs).view(count, rows, -1)
         return logs.logsumexp(0) - math.log(count)
-    proba = head.probabilities(outputs).view(count, rows, -1).mean(0)
-    return proba if link == "probabilities" else head.decide_by(proba)
+    averaged = "probabilities" if link == "decide" else link
+    mean = getattr(head, averaged)(outputs).view(count, rows, -1).mean(0)
+    return head.decide_by(mean) if link == "decide" else mean
 
 
 def _without_autocast(device):

@@ -24,6 +24,7 @@ Activation = Literal[
     "mish",
 ]
 Solver = Literal["adam", "sgd", "lbfgs"] | type[torch.optim.Optimizer]
+Loss = Literal["squared_error", "poisson", "absolute_error", "huber"]
 LearningRate = Literal["constant", "invscaling", "adaptive"]
 
 Aggregation = Literal["mean", "sum"]

@@ -12,14 +12,12 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_array,
     check_non_negative,
     validate_data,
 )
 from skorch.callbacks import BatchScoring, Callback, EpochScoring
 
 from sklearn_hessreg._compat import warn_at_caller
-from sklearn_hessreg._labels import check_labels, check_same_kind, encode
 
 SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 
@@ -117,7 +115,8 @@ def _check_callbacks(callbacks):
                 f"skorch_callbacks has {callback!r}, but skorch's {kind.__name__} does "
                 "not know the weights that stand beside the targets of a batch. Use "
                 "scikit-learn's ScoringMonitor in set_callbacks, or let a callback "
-                "monitor 'train_loss', 'valid_loss' or 'valid_acc'."
+                "monitor 'train_loss', 'valid_loss' or 'valid_acc' (of a regressor "
+                "'valid_r2')."
             )
         if not issubclass(kind, Callback):
             raise ValueError(
@@ -182,7 +181,7 @@ def _devices():
     return ["cpu", *(f"{kind}:{number}" for number in range(count))]
 
 
-def check_weights(sample_weight, class_weight, X, y, classes):
+def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
     """Return the weights of the rows, and those of the samples alone, in X's dtype.
 
     The first are the second times the class weights. None and None give ones.
@@ -196,8 +195,9 @@ def check_weights(sample_weight, class_weight, X, y, classes):
             "where a sample is of several classes. Use class_weight=None and weight "
             "the samples by sample_weight."
         )
-    rows = samples
+    rows, what = samples, "sample weights"
     if class_weight is not None:
+        what += " (times class weights)"
         by_class = _weight_by_class(class_weight, y, samples, classes)
         check_non_negative(by_class, "class_weight")
         rows = samples * by_class[y]
@@ -206,13 +206,13 @@ def check_weights(sample_weight, class_weight, X, y, classes):
         total = rows.sum()
     if not np.isfinite(total):
         raise ValueError(
-            f"The sum of the sample weights (times class weights) is {total} in "
-            f"{X.dtype}, the dtype of X; it must be finite. Scale the weights down."
+            f"The sum of the {what} is {total} in {X.dtype}, the dtype of X; it must "
+            "be finite. Scale the weights down."
         )
     if not rows.any():
         raise ValueError(
-            f"All sample weights (times class weights) are zero in {X.dtype}, the "
-            "dtype of X. Give at least one sample a positive weight."
+            f"All {what} are zero in {X.dtype}, the dtype of X. Give at least one "
+            "sample a positive weight."
         )
     return rows, samples
 
@@ -244,15 +244,16 @@ def drop_weightless(X, y, weight, *others):
 def split_validation(X, y, weight, sample_weight, random_state, *, fraction, classes):
     """Set a part aside for validation; stratified, where classes and rows allow it.
 
+    Without `classes` the targets are numbers.
     Returns (X, y, weight) to train on and (X, y, sample_weight) to validate on.
     """
-    obstacle = _obstacle_to_strata(y, fraction, classes) if y.ndim == 1 else None
+    strata, _ = _strata(y, fraction, classes)
     try:
         parts = train_test_split(
             *(X, y, weight, sample_weight),
             test_size=fraction,
             random_state=random_state,
-            stratify=y if y.ndim == 1 and obstacle is None else None,
+            stratify=strata,
         )
     except ValueError as error:
         raise ValueError(
@@ -271,12 +272,21 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
 
 def warn_if_not_stratified(y, fraction, classes):
     """Warn where split_validation cannot have every class on both sides."""
-    obstacle = _obstacle_to_strata(y, fraction, classes) if y.ndim == 1 else None
-    if obstacle is not None:
+    _, obstacle = _strata(y, fraction, classes)
+    refused = ceil(fraction * len(y)) < 2  # by split_validation, which says so
+    if obstacle is not None and not refused:
         warn_at_caller(
             f"The validation split is not stratified: {obstacle}. Pass X_val and "
             "y_val to choose the validation data yourself."
         )
+
+
+def _strata(y, fraction, classes):
+    """Return what a split is stratified by, and what prevents it, None for nothing."""
+    if classes is None or y.ndim > 1:
+        return None, None
+    obstacle = _obstacle_to_strata(y, fraction, classes)
+    return (y if obstacle is None else None), obstacle
 
 
 def _obstacle_to_strata(y, fraction, classes):
@@ -295,8 +305,8 @@ def _obstacle_to_strata(y, fraction, classes):
     return None
 
 
-def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, multilabel):
-    """Validate the caller's own validation set against the training data."""
+def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, encode):
+    """Validate the caller's own validation set; `encode` checks the targets."""
     if X_val is None or y_val is None:
         raise ValueError(
             f"X_val is {_word_for(X_val)}, y_val is {_word_for(y_val)}, "
@@ -309,16 +319,9 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, mult
         )
     except ValueError as error:
         raise ValueError(f"X_val cannot be used for validation: {error}") from error
-    y_val = check_labels(
-        check_array(
-            y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
-        ),
-        "y_val",
-    )
-    check_same_kind(y_val, multilabel, "y_val")
-    y_val = encode(y_val, estimator.classes_, name="y_val")
+    y_val = encode(y_val)
     check_consistent_length(X_val, y_val)
-    weight, _ = check_weights(sample_weight_val, None, X_val, y_val, estimator.classes_)
+    weight, _ = check_weights(sample_weight_val, X_val)
     return drop_weightless(X_val, y_val, weight)
 
 

@@ -1,4 +1,4 @@
-"""What docs/evidence.md claims, run again on three of its ten seeds of one table.
+"""Claims of docs/evidence_earlier.md, run again on three of ten seeds of one table.
 
 Of what it claims only that of integer schedules can be run again.
 

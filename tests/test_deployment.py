@@ -17,7 +17,7 @@ import skops.io
 import torch
 from scipy.sparse import csr_array
 from skl2onnx import to_onnx
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.datasets import load_iris
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
@@ -25,7 +25,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, LRScheduler
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier, HessianReinit
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+    HessianReinit,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
@@ -37,7 +41,12 @@ INDICATORS = np.stack([Y == 1, X[:, 0] > 5.8, X[:, 1] > 3], axis=1).astype(int)
 PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
 
 
-def make(**options):
+every_kind = pytest.mark.parametrize(
+    "kind", [HessianRegularizedMLPClassifier, HessianRegularizedMLPRegressor]
+)
+
+
+def make(kind=HessianRegularizedMLPClassifier, **options):
     """A small, quick estimator."""
     options = {
         "hidden_layer_sizes": (8,),
@@ -48,7 +57,7 @@ def make(**options):
         "random_state": 0,
         **options,
     }
-    return HessianRegularizedMLPClassifier(**options)
+    return kind(**options)
 
 
 def through_pickle(model):
@@ -89,12 +98,29 @@ def assert_same_networks(one, two):
             assert np.array_equal(A, B)
 
 
+def outputs(model, rows=X):
+    """Predict by all that a model can tell."""
+    names = ("predict_proba", "predict_log_proba", "predict")
+    return [getattr(model, name)(rows) for name in names if hasattr(model, name)]
+
+
+def assert_predict_alike(one, two):
+    for a, b in zip(outputs(one), outputs(two), strict=True):
+        assert np.array_equal(a, b)
+
+
+def begin(model):
+    """Train the first epoch of a stream."""
+    classes = {} if is_regressor(model) else {"classes": [0, 1, 2]}
+    return model.partial_fit(X, Y, **classes)
+
+
 def assert_trains_on_alike(one, two, epochs=1):
     for each in (one, two):
         for _ in range(epochs):
             each.partial_fit(X, Y)
     assert_same_networks(one, two)
-    assert np.array_equal(one.predict_proba(X), two.predict_proba(X))
+    assert_predict_alike(one, two)
 
 
 def packages(dumped):
@@ -158,9 +184,10 @@ def test_skops_trusts_the_converted_model_as_it_is(labels, n_snapshots):
     assert np.array_equal(loaded.predict(X), clf.predict(X))
 
 
+@every_kind
 @pytest.mark.parametrize("n_snapshots", [1, 3])
-def test_the_converted_model_needs_neither_torch_nor_this_package(n_snapshots):
-    dumped = pickle.dumps(make(n_snapshots=n_snapshots).fit(X, Y).to_sklearn())
+def test_the_converted_model_needs_neither_torch_nor_this_package(kind, n_snapshots):
+    dumped = pickle.dumps(make(kind, n_snapshots=n_snapshots).fit(X, Y).to_sklearn())
     assert packages(dumped) <= {"sklearn", "numpy", "builtins", "copyreg"}
 
 
@@ -193,36 +220,40 @@ def test_a_loaded_model_trains_on_to_the_bit(options, through):
     assert_trains_on_alike(clf, loaded)
 
 
+@every_kind
 @every_copy
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("max_iter", [6, 8], ids=["complete", "cut off"])
-def test_copies_of_a_fitted_model_have_its_snapshots(through, early_stopping, max_iter):
-    clf = make(**QUICK | {"max_iter": max_iter, "early_stopping": early_stopping})
+def test_copies_of_a_fitted_model_have_its_snapshots(
+    kind, through, early_stopping, max_iter
+):
+    clf = make(kind, **QUICK | {"max_iter": max_iter, "early_stopping": early_stopping})
     loaded = through(clf.fit(X, Y))
     assert len(clf.snapshots_) >= 2
     assert_same_networks(clf, loaded)
-    for name in ("predict_proba", "predict_log_proba", "predict"):
-        assert np.array_equal(getattr(loaded, name)(X), getattr(clf, name)(X))
+    assert_predict_alike(loaded, clf)
 
 
+@every_kind
 @every_copy
 @pytest.mark.parametrize("calls", [1, 3, 5, 6], ids="after {} epochs".format)
-def test_copies_in_any_epoch_of_a_cycle_train_on_to_the_bit(through, calls):
-    clf = make(**QUICK, n_snapshots=2)
+def test_copies_in_any_epoch_of_a_cycle_train_on_to_the_bit(kind, through, calls):
+    clf = make(kind, **QUICK, n_snapshots=2)
     for _ in range(calls):
-        clf.partial_fit(X, Y, classes=[0, 1, 2])
+        begin(clf)
     loaded = through(clf)
-    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_predict_alike(loaded, clf)
     assert_trains_on_alike(clf, loaded, epochs=7)
     assert loaded.reinit_history_[-1]["cycle"] == clf.reinit_history_[-1]["cycle"] >= 3
 
 
+@every_kind
 @every_copy
-def test_copies_start_warm_to_the_bit(through):
-    clf = make(**QUICK | {"max_iter": 8, "warm_start": True}).fit(X, Y)
+def test_copies_start_warm_to_the_bit(kind, through):
+    clf = make(kind, **QUICK | {"max_iter": 8, "warm_start": True}).fit(X, Y)
     loaded = through(clf)
     assert_same_networks(clf.fit(X, Y), loaded.fit(X, Y))
-    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_predict_alike(loaded, clf)
 
 
 @every_copy
@@ -237,8 +268,9 @@ def test_a_model_that_trains_on_leaves_its_copy_alone(through):
     assert np.array_equal(loaded.predict_proba(X), before)
 
 
-def test_a_clone_is_unfitted_and_trains_to_the_same_snapshots():
-    clf = make(**QUICK | {"max_iter": 8}).fit(X, Y)
+@every_kind
+def test_a_clone_is_unfitted_and_trains_to_the_same_snapshots(kind):
+    clf = make(kind, **QUICK | {"max_iter": 8}).fit(X, Y)
     other = clone(clf)
     assert not hasattr(other, "snapshots_")
     assert_same_networks(clf, other.fit(X, Y))
@@ -312,14 +344,16 @@ def test_a_schedule_of_learning_rates_goes_on_in_a_loaded_model(through):
     assert_trains_on_alike(clf, through(clf))
 
 
+@every_kind
 @pytest.mark.parametrize("through", [through_pickle, through_skops])
-def test_a_loaded_pipeline_predicts_alike(through):
-    model = make_pipeline(StandardScaler(), make(early_stopping=True)).fit(X, Y)
-    assert np.array_equal(through(model).predict_proba(X), model.predict_proba(X))
+def test_a_loaded_pipeline_predicts_alike(kind, through):
+    model = make_pipeline(StandardScaler(), make(kind, early_stopping=True)).fit(X, Y)
+    assert_predict_alike(through(model), model)
 
 
-def test_a_dump_holds_nothing_of_torch_and_skorch_so_no_device():
-    dumped = pickle.dumps(make(verbose=1).fit(X, Y))
+@every_kind
+def test_a_dump_holds_nothing_of_torch_and_skorch_so_no_device(kind):
+    dumped = pickle.dumps(make(kind, verbose=1).fit(X, Y))
     assert packages(dumped) <= {"sklearn_hessreg", "numpy", "builtins", "copyreg"}
 
 
@@ -357,11 +391,12 @@ def test_arrays_that_joblib_maps_from_a_file_are_copied(tmp_path):
     assert_trains_on_alike(clf, loaded)
 
 
-def test_a_loaded_model_is_the_trained_one_whatever_its_parameters_are_now():
-    clf = make().fit(X, Y)
-    expected = clf.predict_proba(X)
+@every_kind
+def test_a_loaded_model_is_the_trained_one_whatever_its_parameters_are_now(kind):
+    clf = make(kind).fit(X, Y)
+    expected = clf.predict(X)
     clf.set_params(hidden_layer_sizes=(3,), activation="tanh", solver="sgd")
-    assert np.array_equal(through_pickle(clf).predict_proba(X), expected)
+    assert np.array_equal(through_pickle(clf).predict(X), expected)
 
 
 def test_loading_leaves_torchs_global_generator_alone():
@@ -444,3 +479,46 @@ def test_the_page_on_deployment_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     assert blocks
     exec(compile("\n".join(blocks), PAGE.name, "exec"), {})
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+@pytest.mark.parametrize("scaled", [True, False], ids=["pipeline", "alone"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_onnx_runtime_predicts_numbers_as_the_regressor(
+    loss, scaled, dtype, n_snapshots
+):
+    rows, options = X.astype(dtype), {"loss": loss, "n_snapshots": n_snapshots}
+    steps = [StandardScaler()] if scaled else []
+    reg = make(HessianRegularizedMLPRegressor, **options)
+    model = make_pipeline(*steps, reg).fit(rows, Y)
+    converted = to_onnx(make_pipeline(*steps, model[-1].to_sklearn()), rows[:1])
+    session = onnxruntime.InferenceSession(
+        converted.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (predicted,) = session.run(None, {"X": rows})
+    # sums of 4 and 8 terms, none above 16
+    atol = 12 * 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(predicted[:, 0], model.predict(rows), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_skops_trusts_a_converted_regressor_as_it_is(loss, n_snapshots):
+    options = {"loss": loss, "n_snapshots": n_snapshots}
+    reg = make(HessianRegularizedMLPRegressor, **options).fit(X, Y).to_sklearn()
+    dumped = skops.io.dumps(reg)
+    assert skops.io.get_untrusted_types(data=dumped) == []
+    assert np.array_equal(skops.io.loads(dumped).predict(X), reg.predict(X))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
+@pytest.mark.parametrize("width", [1, 2])
+def test_skops_asks_for_trust_in_this_package_alone_of_a_regressor(loss, width):
+    target = np.stack([Y, X[:, 0]], 1)[:, :width]
+    reg = make(HessianRegularizedMLPRegressor, loss=loss)
+    reg.fit(X, target if width > 1 else target[:, 0])
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(reg))
+    assert types
+    assert all(name.startswith("sklearn_hessreg.") for name in types)
+    assert_predict_alike(through_skops(reg), reg)

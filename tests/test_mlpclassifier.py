@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from peers import SOLVERS, parameters
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
@@ -12,24 +13,6 @@ from sklearn_hessreg import HessianRegularizedMLPClassifier
 X, Y = load_digits(return_X_y=True)
 X = X[:500] / 16
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-SOLVERS = {
-    "sgd": {"solver": "sgd", "nesterovs_momentum": False},
-    "sgd without momentum": {"solver": "sgd", "momentum": 0.0},
-    "nesterov": {"solver": "sgd", "nesterovs_momentum": True},
-    "adam": {"solver": "adam"},
-    "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
-    "adaptive": {
-        "solver": "sgd",
-        "learning_rate": "adaptive",
-        "n_iter_no_change": 1,
-        "tol": 0.05,
-    },
-}
-
-
-def parameters(clf):
-    return np.concatenate([a.ravel() for a in clf.coefs_ + clf.intercepts_])
 
 
 def fit_reversed_features(options, y):

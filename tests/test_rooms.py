@@ -12,10 +12,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # from the lowest to the highest; a room imports from itself and from those below
 ORDER = [
     *("_hessian", "_reinit", "_training", "_prediction", "_fitted", "_base"),
-    *("_classifier", "_display", "__init__"),
+    *("_classifier", "_regressor", "_display", "__init__"),
 ]
 # these import each other only, and everybody may import them
-LEAVES = {"_compat", "_heads", "_labels", "_torch_context", "_typing", "_validation"}
+LEAVES = {
+    *("_compat", "_heads", "_labels", "_losses", "_targets", "_threads"),
+    *("_torch_context", "_typing", "_validation"),
+}
 
 
 def room_of(path):

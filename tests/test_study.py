@@ -32,6 +32,42 @@ def test_peers_have_one_row_for_each_fit(tmp_path):
     assert rows["test_accuracy"].between(0, 1).all()
 
 
+def test_a_run_of_cycles_has_a_row_for_each_number_of_networks(tmp_path):
+    from study import cycles, results
+
+    arms = ["early stopping", "ten voting", "forest"]
+    cycles.main([*DIGITS, "--seeds", "0", "--results", str(tmp_path), "--arms", *arms])
+    rows = results.read(tmp_path / "cycles_digits.csv")
+    found = rows.groupby("arm")["networks"].apply(list)
+    assert found["early stopping"] == [1]
+    assert found["ten voting"] == [1, 2]  # two at toy size
+    assert rows.loc[rows["arm"] == "forest", "networks"].isna().all()
+
+
+def test_networks_are_counted_up_to_the_epochs_of_another_arm():
+    from study.rivals import at_no_more_epochs
+
+    case = {"dataset": "digits", "noise": 0.4, "seed": 0}
+    rows = pd.DataFrame(
+        [
+            {**case, "arm": arm, "epoch": epoch, "networks": i}
+            for arm, epochs in (("method", (5, 9, 14)), ("voting", (6, 13)))
+            for i, epoch in enumerate(epochs, start=1)
+        ]
+    )
+    (row,) = at_no_more_epochs(rows, "method", "voting").to_dict("records")
+    assert (row["epoch"], row["networks"]) == (9, 2)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "boundary"])
+def test_wrong_labels_that_are_not_uniform_have_their_share(kind):
+    from study.data import load
+
+    clean, noisy = (load(f"digits-{kind}", share, 0) for share in (0, 0.2))
+    wrong = clean.labelled()[1] != noisy.labelled()[1]
+    assert wrong.sum() == round(0.2 * len(wrong))
+
+
 def test_the_same_command_goes_on_where_it_was_interrupted(tmp_path):
     from study import noise
 
@@ -299,6 +335,30 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     figures.main([*folder, "--figures", str(tmp_path)])
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     assert drawn == {"noise_digits", "comparisons", "settings", "average", "stream"}
+
+
+def test_wrong_targets_are_as_many_and_of_the_kind_asked_for():
+    import numpy as np
+    from study.regression import with_wrong_targets
+
+    y = np.random.default_rng(1).normal(size=500)
+    rng = np.random.default_rng(0)
+    far = np.abs(with_wrong_targets(y, 0.1, "outliers", rng) - y) / y.std()
+    assert (far > 0).sum() == 50
+    assert ((far[far > 0] >= 5) & (far[far > 0] <= 10)).all()
+    shuffled = with_wrong_targets(y, 0.2, "shuffled", rng)
+    assert sorted(shuffled) == sorted(y)
+    assert 90 < (shuffled != y).sum() <= 100
+
+
+def test_all_arms_of_regression_have_one_row_for_each_fit(tmp_path):
+    from study import regression
+
+    command = ["--quick", "--results", str(tmp_path), "--dataset", "diabetes-outliers"]
+    regression.main([*command, "--seeds", "0", "--noise", "0.2"])
+    rows = pd.read_csv(tmp_path / "regression_diabetes-outliers.csv")
+    assert list(rows["arm"]) == regression.ARMS
+    assert (rows["test_error"] > 0).all()
 
 
 def test_all_clean_tables_are_in_one_file(tmp_path):

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
     HessianReinit,
     HessianScoresDisplay,
     ReinitHistoryDisplay,
@@ -41,6 +42,14 @@ def test_estimator() -> None:
     assert_type(clf.validation_scores_, list[float] | None)
     assert_type(clf.reinit_history_, list[dict[str, Any]])
     assert clf.predict(X).shape == (40,)
+
+
+def test_regressor() -> None:
+    reg = HessianRegularizedMLPRegressor("huber", (4,), delta=0.5, tol=1, k=0)
+    assert_type(reg.fit(csr_array(X), X[:, 0]), HessianRegularizedMLPRegressor)
+    assert_type(reg.partial_fit(X, X[:, 0].tolist()), HessianRegularizedMLPRegressor)
+    assert_type(reg.predict(X.tolist()), NDArray[Any])
+    HessianRegularizedMLPRegressor("log_loss")  # type: ignore[arg-type]
 
 
 def test_misuse_of_the_estimator() -> None:

@@ -55,6 +55,19 @@ SEARCHED = [
     ("ours searched", other)
     for other in ("none", "dropout searched", "weight_decay searched")
 ]
+REGRESSED = [
+    ("ours huber", other)
+    for other in (
+        "huber early_stopping",
+        "ours squared_error",
+        "random huber",
+        "ten huber early_stopping",
+        "MLPRegressor early_stopping",
+        "HistGradientBoostingRegressor absolute_error",
+        "RandomForestRegressor",
+        "HuberRegressor",
+    )
+]
 STREAMED = [
     *[("ours n=3 k=10", arm) for arm in ("none", "random n=3 k=10")],
     *[

@@ -45,8 +45,7 @@ def run(key, epochs, quick):
     """Fit one arm on one data set; return a row for each number of networks."""
     dataset, noise, arm, seed = key
     split = load(dataset, noise, seed, quick)
-    net = {"max_iter": epochs, **network(dataset, quick)}
-    clf = _make(arm, seed, epochs, net, quick)
+    clf = _make(arm, seed, epochs, network(dataset, quick), quick)
     start = process_time()
     clf.fit(*split.labelled())
     seconds = process_time() - start
@@ -57,16 +56,16 @@ def run(key, epochs, quick):
 def _make(arm, seed, epochs, net, quick):
     """Build the estimator of an arm."""
     if arm in OURS:
-        method = OURS[arm] | {"early_stopping": True, "device": "cpu"}
-        return HessianRegularizedMLPClassifier(random_state=seed, **method, **net)
+        own = {"early_stopping": True, "max_iter": epochs, "device": "cpu"}
+        options = {"random_state": seed, **own, **net, **OURS[arm]}
+        return HessianRegularizedMLPClassifier(**options)
     if arm == BOOSTING:
         return HistGradientBoostingClassifier(random_state=seed)
     if arm not in PEERS:
         raise ValueError(
             f"Arm {arm!r} is not of this study; arms are {', '.join(STUDY.arms)}."
         )
-    settings = {name: value for name, value in net.items() if name != "max_iter"}
-    return make_peer(PEERS[arm], seed=seed, epochs=epochs, quick=quick, **settings)
+    return make_peer(PEERS[arm], seed=seed, epochs=epochs, quick=quick, **net)
 
 
 def _rows(arm, clf, X, y):

@@ -42,7 +42,7 @@ def load(dataset, noise, seed, quick=False):
     Which labels are wrong is uniform unless the name ends with ``-pairs`` or
     ``-boundary``.
     """
-    dataset, spoil = _kind_of_noise(dataset)
+    dataset, spoil = kind_of_noise(dataset)
     rng = np.random.default_rng(seed)
     if dataset.startswith("mnist-"):
         X, y, X_test, y_test = images(quick)
@@ -65,7 +65,7 @@ def with_wrong_labels(y, share, rng):
     return y
 
 
-def _kind_of_noise(dataset):
+def kind_of_noise(dataset):
     """Part a name into the data set and how its labels become wrong."""
     first, _, kind = dataset.rpartition("-")
     kinds = {"pairs": _pairs, "boundary": _boundary}

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from study import average, noise, paper, stream
+from study import average, noise, paper, rivals, stream
 from study.analysis import CASE, differences, final, interval, load
 from study.arms import OURS
 from study.comparisons import COMPARISONS, STREAMED
@@ -228,6 +228,8 @@ def _legend_below(fig):
 
 def draw_all(results):
     """Yield the name and the figure of whatever there are results of."""
+    if any(Path(results).glob("cycles_*.csv")):
+        yield "cycles", rivals.draw(results)
     rows = load(results, noise.STUDY)
     if len(rows):
         for dataset in rows["dataset"].unique():

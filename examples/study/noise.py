@@ -1,7 +1,7 @@
 """When does it help? Wrong training labels, long training, all arms at equal budget."""
 
 from study.arms import NOISE_ARMS, make_estimator
-from study.data import DATASETS, NOISES, load
+from study.data import DATASETS, NOISES, kind_of_noise, load
 from study.peers import PEERS, fit_peer, make_peer
 from study.runner import Study
 from study.watch import Watch, measure
@@ -15,7 +15,7 @@ BATCH_SIZE = {"mnist-1000": 32, "digits": 32}
 
 def network(dataset, quick=False):
     """Return the network's settings on a data set, alike in all arms."""
-    dataset = dataset.removesuffix("-pairs").removesuffix("-boundary")
+    dataset, _ = kind_of_noise(dataset)
     sizes = (256, 128, 64) if dataset.startswith("mnist") else (128, 64, 32)
     return {
         "hidden_layer_sizes": (16, 8, 8) if quick else sizes,

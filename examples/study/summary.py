@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import average, noise, paper, search, stream, tables
-from study.analysis import differences, final, interval, load, selected, with_tuned
+from study import average, noise, paper, regression, rivals, search, stream, tables
+from study.analysis import final, load, selected, with_tuned
 from study.comparisons import (
     AVERAGED,
     COMPARISONS,
     FURTHER,
     NOT_AVERAGED,
+    REGRESSED,
     SEARCHED,
     STREAMED,
     TABLES,
 )
+from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import FOLDER
 
 EPOCHS = (25, 60)
@@ -27,40 +29,6 @@ def horizons(rows):
     """Take the epochs to compare at; runs of another length are compared at the end."""
     last = rows["epoch"].max()
     return [epoch for epoch in EPOCHS if epoch <= last] or [last]
-
-
-def cell(values, digits=3):
-    """Write a mean with its interval."""
-    mean, low, high = interval(values)
-    if np.isnan(low):
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def markdown(title, records):
-    """Write a titled table."""
-    body = "No runs yet."
-    if records:
-        body = (
-            pd.DataFrame(records)
-            .fillna("")
-            .to_markdown(index=False, disable_numparse=True)
-        )
-    return f"{title}\n\n{body}\n"
-
-
-def compare(rows, pairs, columns, **labels):
-    """Compare pairs of arms in each data set and noise, by paired differences."""
-    records = []
-    for first, second in pairs:
-        found = {c: differences(rows, first, second, c) for c in columns}
-        for case, values in found[columns[0]].groupby(["dataset", "noise"]):
-            record = {"data set": case[0], "noise": case[1], **labels}
-            record |= {"arm": first, "minus": second}
-            for column in columns:
-                record[column] = cell(found[column].loc[case], 4)
-            records.append(record | {"pairs": len(values)})
-    return records
 
 
 def compare_arms(rows, pairs, epochs):
@@ -97,30 +65,6 @@ def all_arms(rows, epoch):
     return tables
 
 
-def missing(rows, study):
-    """List the runs of a study that are not there, counted by data set and noise."""
-    there = set(rows[["dataset", "noise", "arm", "seed"]].itertuples(False, None))
-    lines = []
-    for dataset in study.datasets:
-        for level in study.noises:
-            counts = {
-                arm: sum(
-                    (dataset, level, arm, seed) not in there
-                    for seed in range(study.seeds)
-                )
-                for arm in study.arms
-            }
-            absent = [f"{arm} ({count})" for arm, count in counts.items() if count]
-            if sum(counts.values()) == study.seeds * len(study.arms):
-                absent = ["all"]
-            if absent:
-                lines.append(f"- {dataset}, noise {level}: {', '.join(absent)}")
-    text = "\n".join(lines) or "- none"
-    return (
-        f"Missing runs of {study.name} (how many of {study.seeds} seeds):\n\n{text}\n"
-    )
-
-
 def noise_tables(folder):
     """Write the tables of the study of wrong labels."""
     rows = load(folder, noise.STUDY)
@@ -136,23 +80,18 @@ def noise_tables(folder):
     yield missing(rows, noise.STUDY)
 
 
-def clean_tables(folder):
-    """Write the tables of the defaults on clean tables."""
+def small_tables(folder):
+    """Write the tables of the defaults on small tables."""
     rows = load(folder, tables.STUDY)
     records = compare(rows, TABLES, ["test_accuracy"])
-    yield markdown("## Defaults on clean tables, present schedule", records)
-    records = [
-        {
-            "data set": case[0],
-            "arm": case[1],
-            "accuracy": cell(runs["test_accuracy"]),
-            "epochs": f"{runs['epoch'].mean():.0f}",
-            "networks averaged": f"{runs['snapshots'].mean():.1f}",
-            "runs": len(runs),
-        }
-        for case, runs in rows.groupby(["dataset", "arm"], sort=False)
-    ]
-    yield markdown("### All arms of the defaults on clean tables", records)
+    yield markdown("## Defaults on small tables", records)
+    columns = {
+        "accuracy": lambda runs: cell(runs["test_accuracy"]),
+        "epochs": mean("epoch"),
+        "networks averaged": mean("snapshots", 1),
+    }
+    records = describe(rows, columns)
+    yield markdown("### All arms of the defaults on small tables", records)
     yield missing(rows, tables.STUDY)
 
 
@@ -223,6 +162,22 @@ def stream_tables(folder):
     yield missing(rows, stream.STUDY)
 
 
+def regression_tables(folder):
+    """Write the tables of wrong targets in regression."""
+    rows = load(folder, regression.STUDY)
+    records = compare(rows, REGRESSED, ["test_error", "test_r2"])
+    yield markdown("## Wrong targets in regression", records)
+    columns = {
+        "error": lambda runs: cell(runs["test_error"]),
+        "R2": lambda runs: cell(runs["test_r2"]),
+        "epochs": mean("epoch"),
+        "CPU s": mean("seconds", 2),
+    }
+    records = describe(rows, columns)
+    yield markdown("### All arms of the wrong targets", records)
+    yield missing(rows, regression.STUDY)
+
+
 def paper_measures(rows):
     """Reduce each run of the paper's experiment to one row.
 
@@ -278,12 +233,14 @@ def main(argv=None):
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
     folder = parser.parse_args(argv).results
     for write in (
-        clean_tables,
+        rivals.tables,
+        small_tables,
         paper_tables,
         noise_tables,
         search_tables,
         average_tables,
         stream_tables,
+        regression_tables,
     ):
         print("\n".join(write(folder)))
 

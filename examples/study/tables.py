@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
+from study.data import with_wrong_labels
 from study.runner import Study
 
 ARMS = {
@@ -36,6 +37,7 @@ _OTHERS = {
     "largest": {"criterion": "magnitude"},
 }
 for _name, _options in _OTHERS.items():
+    ARMS[_name] = _options
     ARMS[f"{_name} early_stopping"] = {"early_stopping": True, **_options}
 
 
@@ -103,16 +105,15 @@ def load(name, seed):
 
 def spoil(y, share, rng):
     """Make a share of the labels wrong."""
-    wrong = rng.permutation(len(y))
-    y = y.copy()
     if y.ndim == 2:
-        wrong = wrong[: round(share * len(y))]
+        wrong = rng.permutation(len(y))[: round(share * len(y))]
+        y = y.copy()
         y[wrong] = 1 - y[wrong]
         return y
     classes, indices = np.unique(y, return_inverse=True)
-    wrong = wrong[: round(share * len(y) * (0.75 if len(classes) == 2 else 1))]
-    indices[wrong] += rng.integers(1, len(classes), len(wrong))
-    return classes[indices % len(classes)]
+    if len(classes) == 2:
+        share *= 0.75
+    return classes[with_wrong_labels(indices, share, rng)]
 
 
 def run(key, epochs, quick):

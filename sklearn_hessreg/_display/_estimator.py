@@ -1,24 +1,24 @@
-"""What a display reads from an estimator: its classifier, layers and scores."""
+"""What a display reads from an estimator: its MLP, layers and scores."""
 
 from numbers import Integral
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
+from sklearn_hessreg._base import BaseHessianRegularizedMLP
 
 
-def fitted_classifier(estimator):
-    """Return the fitted classifier itself, out of a pipeline if it is in one."""
-    clf = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(clf, HessianRegularizedMLPClassifier):
+def fitted_mlp(estimator):
+    """Return the fitted MLP itself, out of a pipeline if it is in one."""
+    mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(mlp, BaseHessianRegularizedMLP):
         raise ValueError(
             f"estimator is {_describe(estimator)}. Pass a fitted "
-            "HessianRegularizedMLPClassifier or a Pipeline that ends with one; of a "
-            "search, its best_estimator_."
+            "HessianRegularizedMLPClassifier or HessianRegularizedMLPRegressor, or a "
+            "Pipeline that ends with one; of a search, its best_estimator_."
         )
-    check_is_fitted(clf)
-    return clf
+    check_is_fitted(mlp)
+    return mlp
 
 
 def _describe(estimator):
@@ -29,26 +29,26 @@ def _describe(estimator):
     return name
 
 
-def fitted_method(clf):
-    """Return the HessianReinit that took part in the classifier's training."""
-    return dict(clf.net_.callbacks_)["hessian_reinit"]
+def fitted_method(mlp):
+    """Return the HessianReinit that took part in the MLP's training."""
+    return dict(mlp.net_.callbacks_)["hessian_reinit"]
 
 
 def transformed(estimator, X):
-    """Pass the data through the steps of a pipeline before its classifier."""
+    """Pass the data through the steps of a pipeline before its MLP."""
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         return estimator[:-1].transform(X)
     return X
 
 
-def layer_names(clf):
+def layer_names(mlp):
     """List the names of the layers, as reinit_history_ has them."""
-    return [f"layers.{i}" for i in range(len(clf.net_.module_.layers))]
+    return [f"layers.{i}" for i in range(len(mlp.net_.module_.layers))]
 
 
-def layer_name(clf, layer):
+def layer_name(mlp, layer):
     """Turn an index into coefs_, or a name, into the name of a layer."""
-    names = layer_names(clf)
+    names = layer_names(mlp)
     if isinstance(layer, Integral) and -len(names) <= layer < len(names):
         return names[layer]
     if layer in names:

@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from sklearn_hessreg._display import _heat_map
 from sklearn_hessreg._display._estimator import (
-    fitted_classifier,
     fitted_method,
+    fitted_mlp,
     layer_name,
     layer_names,
     transformed,
@@ -118,7 +118,7 @@ class HessianScoresDisplay:
         mesh_kw: Style = None,
         outline_kw: Style = None,
     ) -> Self:
-        """Compute and draw the scores of a layer of a fitted classifier.
+        """Compute and draw the scores of a layer of a fitted MLP.
 
         They are the exact Hessian's at the trained weights, whatever the estimator's
         ``criterion``, with its ``aggregation``, ``curvature``, ``granularity`` and
@@ -128,8 +128,9 @@ class HessianScoresDisplay:
 
         Parameters
         ----------
-        estimator : HessianRegularizedMLPClassifier or Pipeline
-            A fitted classifier, or a fitted pipeline that ends with one.
+        estimator : HessianRegularizedMLPClassifier, \
+                HessianRegularizedMLPRegressor or Pipeline
+            A fitted estimator, or a fitted pipeline that ends with one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The Hessian samples; all are used. Hidden layers cost time: some hundred
             samples are enough.
@@ -161,17 +162,17 @@ class HessianScoresDisplay:
             The display.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        clf = fitted_classifier(estimator)
-        name = layer_name(clf, layer)
-        method = fitted_method(clf)
+        mlp = fitted_mlp(estimator)
+        name = layer_name(mlp, layer)
+        method = fitted_method(mlp)
         k = method.k if k is None else k
         validate_parameter_constraints(
             {"k": [Interval(Real, 0, 100, closed="both")]}, {"k": k}, cls.__name__
         )
         together = method.scope == "global"
-        names = layer_names(clf)[-method.n :] if together else [name]
+        names = layer_names(mlp)[-method.n :] if together else [name]
         names = names if name in names else [name]
-        scores = clf.hessian_scores(
+        scores = mlp.hessian_scores(
             transformed(estimator, X), y, sample_weight, layers=names
         )
         display = cls(

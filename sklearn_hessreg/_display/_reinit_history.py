@@ -8,7 +8,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
 from sklearn_hessreg._display import _heat_map
-from sklearn_hessreg._display._estimator import fitted_classifier, layer_name
+from sklearn_hessreg._display._estimator import fitted_mlp, layer_name
 from sklearn_hessreg._display._style import (
     add_legend,
     count_in_integers,
@@ -95,12 +95,13 @@ class ReinitHistoryDisplay:
         line_kw: Style = None,
         mesh_kw: Style = None,
     ) -> Self:
-        """Draw what a fitted classifier re-initialised.
+        """Draw what a fitted MLP re-initialised.
 
         Parameters
         ----------
-        estimator : HessianRegularizedMLPClassifier or Pipeline
-            A fitted classifier, or a fitted pipeline that ends with one.
+        estimator : HessianRegularizedMLPClassifier, \
+                HessianRegularizedMLPRegressor or Pipeline
+            A fitted estimator, or a fitted pipeline that ends with one.
         kind : {"overlap", "count", "units"}, default="overlap"
             What to draw, see :meth:`plot`.
         layer : int or str, default=None
@@ -123,11 +124,11 @@ class ReinitHistoryDisplay:
             The display.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        clf = fitted_classifier(estimator)
-        return cls(reinit_history=clf.reinit_history_).plot(
+        mlp = fitted_mlp(estimator)
+        return cls(reinit_history=mlp.reinit_history_).plot(
             ax,
             kind=kind,
-            layer=None if layer is None else layer_name(clf, layer),
+            layer=None if layer is None else layer_name(mlp, layer),
             max_cells=max_cells,
             colorbar=colorbar,
             line_kw=line_kw,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sklearn_hessreg._display._estimator import fitted_classifier
+from sklearn_hessreg._display._estimator import fitted_mlp
 from sklearn_hessreg._display._style import (
     add_legend,
     count_in_integers,
@@ -98,12 +98,13 @@ class TrainingCurveDisplay:
         line_kw: Style = None,
         event_kw: Style = None,
     ) -> Self:
-        """Draw the training of a fitted classifier.
+        """Draw the training of a fitted MLP.
 
         Parameters
         ----------
-        estimator : HessianRegularizedMLPClassifier or Pipeline
-            A fitted classifier, or a fitted pipeline that ends with one.
+        estimator : HessianRegularizedMLPClassifier, \
+                HessianRegularizedMLPRegressor or Pipeline
+            A fitted estimator, or a fitted pipeline that ends with one.
         name : str, default=None
             Label of the curves.
         ax : matplotlib Axes or sequence of two of them, default=None
@@ -119,14 +120,15 @@ class TrainingCurveDisplay:
             The display.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        clf = fitted_classifier(estimator)
-        rows = [row for row in clf.history_ if "train_loss" in row]
-        scores = [row.get("valid_acc", np.nan) for row in rows]
+        mlp = fitted_mlp(estimator)
+        rows = [row for row in mlp.history_ if "train_loss" in row]
+        spec = mlp.net_.spec
+        scores = [row.get(spec.score_column, np.nan) for row in rows]
         display = cls(
             loss_curve=[row["train_loss"] for row in rows],
             validation_scores=None if np.isnan(scores).all() else scores,
-            reinit_epochs=sorted({record["epoch"] for record in clf.reinit_history_}),
-            score_name=clf.net_.spec.head.score_name,
+            reinit_epochs=sorted({record["epoch"] for record in mlp.reinit_history_}),
+            score_name=spec.score_name,
         )
         return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
 
@@ -147,7 +149,7 @@ class TrainingCurveDisplay:
             two, one below the other. ``axes_`` of another display draws over it. None
             draws in a new figure.
         name : str, default=None
-            Label of the curves, for a legend that tells several classifiers apart.
+            Label of the curves, for a legend that tells several estimators apart.
         line_kw : dict, default=None
             Passed to matplotlib's ``plot`` for the curves.
         event_kw : dict, default=None

@@ -5,6 +5,7 @@ from numbers import Real
 
 from torch.utils.checkpoint import CheckpointError
 
+from sklearn_hessreg._hessian._cost import count_largest_product
 from sklearn_hessreg._hessian._evaluation import (
     TwiceDifferentiable,
     differentiable_evaluation,
@@ -21,6 +22,7 @@ from sklearn_hessreg._hessian._paths import score_layer
 from sklearn_hessreg._hessian._problem import Problem
 from sklearn_hessreg._hessian._structure import gradients
 from sklearn_hessreg._hessian._trace import trace
+from sklearn_hessreg._threads import threads_for
 
 AGGREGATIONS = ("mean", "sum")
 CURVATURES = ("mean_loss", "per_sample")
@@ -60,7 +62,8 @@ def score_layers(
         # what the loss takes from the network beside the outputs is not of parts
         return scores or passes.score(whole, curvature, numbers, must_run)
 
-    with differentiable_evaluation(module, inputs):
+    work = count_largest_product(module, inputs, names, curvature)
+    with threads_for(work), differentiable_evaluation(module, inputs):
         scores = _with_checkpoints(score)
     if aggregation == "mean":
         scores = {name: S / S.numel() for name, S in scores.items()}

@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
-from sklearn_hessreg._training._sparse import SparseRows, is_worth_it
+from sklearn_hessreg._training._sparse import SparseRows, stays_sparse
 
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 
@@ -19,7 +19,7 @@ class Samples(Dataset):
     """
 
     def __init__(self, X, target=None, weight=None, device="cpu"):
-        self.sparse = issparse(X) and is_worth_it(X, device)
+        self.sparse = stays_sparse(X, device)
         # a view as a tensor, where torch takes it; else batches are copied one by one
         viewable = not issparse(X) and X.flags.writeable
         viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
@@ -124,9 +124,11 @@ def _slices(n_samples, size):
     return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
-def rows_of_batch(batch_size, n_samples):
-    """Return the number of rows in a batch, which "auto" leaves to MLPClassifier."""
-    return min(200 if batch_size == "auto" else batch_size, n_samples)
+def rows_of_batch(spec, n_samples):
+    """Return the number of rows in a batch, as MLPClassifier has it."""
+    if spec.solver == "lbfgs":  # which knows no batches
+        return n_samples
+    return min(200 if spec.batch_size == "auto" else spec.batch_size, n_samples)
 
 
 def to_samples(X, y, weight, head, device="cpu"):

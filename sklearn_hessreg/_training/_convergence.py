@@ -114,8 +114,8 @@ class Convergence(Callback):
 
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""
-        column = "valid_acc" if self.spec.scoring is None else "valid_score"
-        score, scores = net.history[-1, column], self.validation_scores_
+        column, scores = self.spec.score_column, self.validation_scores_
+        score = net.history[-1, column]
         # skorch's name, for its callbacks
         net.history.record(f"{column}_best", not scores or score > max(scores))
         scores.append(score)

@@ -38,8 +38,8 @@ def train_by_lbfgs(net, dataset_train, dataset_valid):
     last = net.n_epochs_begun_ + net.max_epochs
     (group,) = optimizer.param_groups
     while net.n_epochs_begun_ < last and group["evaluations"] < spec.max_fun:
+        net.notify("on_epoch_begin", **datasets)  # which ends a training that is over
         optimizer.outcome = None
-        net.notify("on_epoch_begin", **datasets)
         left = last - net.n_epochs_begun_ + 1, spec.max_fun - group["evaluations"]
         run = Run(net, datasets)
         try:
@@ -70,8 +70,8 @@ class Run:
             if parameter.requires_grad
         ]
         self.x = self._join(self.parameters)
-        self.loss = None  # at x
         self.step = None  # of the last evaluation
+        self.loss = None  # what is recorded of that at x
         self.is_over = False  # an iteration whose epoch has not been ended
 
     def minimize(self, max_iter, max_fun):
@@ -96,7 +96,9 @@ class Run:
             self._go_on()
         self.write(x)
         net._zero_grad_optimizer()
-        self.step = net.train_step_single(self.batch)
+        J, penalty, y_pred = net.differentiate(self.batch)
+        value = J.item() + penalty
+        self.step = {"loss": net.reported(J).add_(penalty), "y_pred": y_pred}
         net.notify(
             "on_grad_computed",
             named_parameters=net.get_all_learnable_params(),
@@ -104,21 +106,19 @@ class Run:
             training=True,
         )
         net.optimizer_.param_groups[0]["evaluations"] += 1
-        loss = self.step["loss"].item()
-        self.loss = loss if self.loss is None else self.loss
-        return loss, self._join([parameter.grad for parameter in self.parameters])
+        self.loss = self.step["loss"] if self.loss is None else self.loss
+        return value, self._join([parameter.grad for parameter in self.parameters])
 
     def note(self, intermediate_result):
-        """Hold the point to which an iteration has come."""
-        self.x, self.loss = intermediate_result.x.copy(), intermediate_result.fun
+        """Hold the point to which an iteration has come, the last one evaluated."""
+        self.x, self.loss = intermediate_result.x.copy(), self.step["loss"]
         self.is_over = True
 
     def end_epoch(self):
         """Record the epoch at the point it has come to, and validate."""
         net = self.net
         self.is_over = False
-        loss = torch.full_like(self.step["loss"], float(self.loss))
-        step = {**self.step, "loss": loss}
+        step = {**self.step, "loss": self.loss}
         net.run_single_epoch(
             [self.batch], training=True, prefix="train", step_fn=lambda batch: step
         )

@@ -2,9 +2,7 @@
 
 import math
 from dataclasses import replace
-from numbers import Real
 
-import numpy as np
 import torch
 
 from sklearn_hessreg._reinit import HessianReinit
@@ -13,6 +11,7 @@ from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
+from sklearn_hessreg._training._scores import record_scores
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
@@ -49,6 +48,7 @@ class MLPNet(ShortcutNet):
         self.scorer_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
+        self.validated_ = []
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
 
@@ -83,28 +83,39 @@ class MLPNet(ShortcutNet):
         return [part if part is None else part.to(self.device) for part in y]
 
     def train_step_single(self, batch, **fit_params):
-        """Add MLPClassifier's penalty, alpha |W|^2 / (2 * weight of the batch).
+        """Compute loss and gradient; the loss is what is recorded of it."""
+        J, penalty, y_pred = self.differentiate(batch)
+        loss = self.reported(J)
+        return {"loss": loss.add_(penalty) if penalty else loss, "y_pred": y_pred}
 
-        Its gradient goes in by the optimizer's weight decay or into W.grad, its value
-        into the loss: in autograd's graph it would cost a third of a small net's step.
+    def differentiate(self, batch):
+        """Compute J, MLPClassifier's penalty, the outputs, and the gradient.
+
+        The penalty is alpha |W|^2 / (2 * weight of the batch). Its gradient goes in by
+        the optimizer's weight decay or into W.grad: in autograd's graph it would cost a
+        third of a small net's step.
         """
         self._set_training(True)
         X, (_, weight) = batch
         y_pred = self.infer(X)
-        loss = self.get_loss(y_pred, batch[1], training=True)
-        loss.backward()
+        J = self.get_loss(y_pred, batch[1], training=True)
+        J.backward()
         alpha = self.spec.alpha
         decay = alpha / (len(X) if weight is None else weight.sum().item())
         if self.decay_in_optimizer_:
             self.optimizer_.param_groups[0]["weight_decay"] = decay
+        squares = 0.0
         if alpha:
-            squares = 0.0
             for W, w in self._flat_weights():
                 if not self.decay_in_optimizer_ and W.grad is not None:
                     W.grad.add_(w.view_as(W), alpha=decay)
                 squares += torch.dot(w, w).item()
-            loss.detach_().add_(decay / 2 * squares)
-        return {"loss": loss, "y_pred": y_pred}
+        return J.detach_(), decay / 2 * squares, y_pred
+
+    def reported(self, loss):
+        """Scale J to what is recorded of it."""
+        share = self.spec.head.reported_share(self.spec.layer_units[-1])
+        return loss if share == 1 else loss * share
 
     def _flat_weights(self):
         """Pair the weights with flat views outside autograd, kept while they hold."""
@@ -118,21 +129,17 @@ class MLPNet(ShortcutNet):
         self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
 
     def validation_step(self, batch, **fit_params):
-        """Record the weight of the samples and of those predicted rightly."""
+        """Keep the outputs, to be scored when there are all of them."""
         step = super().validation_step(batch, **fit_params)
-        target, weight = self._to_device(batch[1])
-        right = self.spec.head.right(step["y_pred"], target)
-        if weight is None:
-            weight = torch.ones_like(right, dtype=step["y_pred"].dtype)
-        self.history.record_batch("valid_weight", weight.sum().item())
-        self.history.record_batch("valid_right", weight[right].sum().item())
-        return step
+        self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
+        return {**step, "loss": self.reported(step["loss"])}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
         self.n_epochs_begun_ += 1
+        self.validated_ = []
         self._flatten_weights()
         self.find_listeners()
         before = self.epoch
@@ -142,31 +149,9 @@ class MLPNet(ShortcutNet):
         self.history.record("epoch", before + 1)  # old rows may have been dropped
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Record the accuracy on the validation samples before all callbacks."""
+        """Record the score of the validation samples before all callbacks."""
         if dataset_valid is not None:
-            rows = self.history[-1, "batches", :, ("valid_right", "valid_weight")]
-            right, weight = np.sum(rows, axis=0)
-            self.history.record("valid_acc", float(right / weight))
-            if self.spec.scoring is not None:
-                self.history.record("valid_score", self._score(dataset_valid))
-
-    def _score(self, valid):
-        """Return what the user's scoring says of validation samples."""
-        weight = None if valid.weight is None else valid.weight.numpy()
-        scoring = self.spec.scoring
-        if scoring == "loss":
-            losses = self.history[-1, "batches", :, "valid_loss"]
-            w = np.ones(len(valid)) if weight is None else weight
-            starts = range(0, len(w), PREDICTION_BATCH)
-            return -float(np.average(losses, weights=np.add.reduceat(w, starts)))
-        X = valid.X.numpy() if isinstance(valid.X, torch.Tensor) else valid.X
-        score = self.scorer_(self, X, valid.y, weight)
-        if not isinstance(score, Real):
-            raise ValueError(
-                f"scoring={scoring!r} returned {score!r}, which is no number. Use a "
-                "scorer's name, or a callable scorer(estimator, X, y) that returns one."
-            )
-        return float(score)
+            record_scores(self, dataset_valid)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite."""
@@ -189,16 +174,18 @@ class MLPNet(ShortcutNet):
 
     def _check_outputs_of(self, network, layers, samples):
         """Refuse a network, or a stack of networks."""
+        limit = self.spec.head.largest_output(self.spec.torch_dtype)
         largest = max(samples.X.max().item(), -samples.X.min().item())
         # a bound on every output; only beyond it the rows themselves are looked at
         for W, b in layers:
             steepest, offset = W.detach().abs().max(), b.detach().abs().max()
             largest = largest * W.shape[-1] * steepest.item() + offset.item()
-        if largest < torch.finfo(self.spec.torch_dtype).max:
+        if largest < limit:
             return
         with torch.inference_mode():
             for X, _ in Batches(samples, PREDICTION_BATCH):
-                if not torch.isfinite(network(X)).all():
+                outputs = network(X)
+                if not (torch.isfinite(outputs) & (outputs <= limit)).all():
                     raise ValueError(
                         f"Training produced weights whose outputs overflow "
                         f"{self._advice()}"

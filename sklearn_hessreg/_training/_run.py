@@ -4,9 +4,10 @@ import torch
 from skorch.helper import predefined_split
 
 from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._torch_context import plain_torch
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_samples
-from sklearn_hessreg._training._cost import warn_if_expensive
+from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._snapshots import settle
@@ -45,7 +46,8 @@ def train(
     scorer : callable, default=None
         Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
-    with plain_torch(spec.device), torch.enable_grad():
+    work = count_largest_product(spec, train_data[0])
+    with threads_for(work), plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
         position = None if state is None else state["position"]
         if position is not None:
@@ -87,17 +89,16 @@ def _begin(net, state):
 def _run(net, samples, valid, callbacks):
     """Train the net over the epochs that are left."""
     spec = net.spec
-    at_once = spec.solver == "lbfgs"  # which knows neither batches nor their order
-    too_large = spec.batch_size != "auto" and spec.batch_size > len(samples)
-    if too_large and not at_once:
+    in_batches = spec.solver != "lbfgs"
+    given = in_batches and spec.batch_size != "auto"
+    if given and spec.batch_size > len(samples):
         warn_at_caller(
             f"batch_size={spec.batch_size} is larger than the number of training "
             f"samples, {len(samples)}; it is clipped to that."
         )
-    size = len(samples) if at_once else spec.batch_size
-    net.batch_size = rows_of_batch(size, len(samples))
+    net.batch_size = rows_of_batch(spec, len(samples))
     net.max_epochs = spec.max_iter - net.n_epochs_begun_
-    shuffled = spec.shuffle and not at_once
+    shuffled = spec.shuffle and in_batches
     net.iterator_train__order = net.batch_order_ if shuffled else None
     if valid is not None:
         net.train_split = predefined_split(valid)

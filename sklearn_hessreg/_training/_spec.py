@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._heads import Head
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainingSpec:
 
     layer_units: tuple[int, ...]
     dtype: str
-    head: Softmax | Logistic
+    head: Head
     device: str
     seed: int
     method: Mapping[str, Any]
@@ -55,6 +55,21 @@ class TrainingSpec:
     def torch_dtype(self):
         """The weights' dtype as torch's."""
         return torch.from_numpy(np.empty(0, self.dtype)).dtype
+
+    @property
+    def score_column(self):
+        """The history's name for the score that early stopping goes by."""
+        return self.head.score_column if self.scoring is None else "valid_score"
+
+    @property
+    def score_name(self):
+        """That score's name for a reader."""
+        if self.scoring is None:
+            return self.head.score_name
+        name = getattr(self.scoring, "__name__", self.scoring)
+        if name == "loss":
+            return "negative loss"
+        return name if isinstance(name, str) else "score"
 
     @property
     def hidden_layer_sizes(self):

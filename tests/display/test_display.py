@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
     HessianScoresDisplay,
     ReinitHistoryDisplay,
     TrainingCurveDisplay,
@@ -42,7 +43,13 @@ def _close_figures():
     plt.close("all")
 
 
-def make(**options):
+LOSSES = {
+    HessianRegularizedMLPClassifier: torch.nn.functional.cross_entropy,
+    HessianRegularizedMLPRegressor: lambda z, y: ((z[:, 0] - y) ** 2 / 2).mean(),
+}
+
+
+def make(kind=HessianRegularizedMLPClassifier, **options):
     options = {
         "hidden_layer_sizes": (8, 6),
         "max_iter": 6,
@@ -51,19 +58,20 @@ def make(**options):
         "random_state": 0,
         **options,
     }
-    return HessianRegularizedMLPClassifier(**options)
+    return kind(**options)
 
 
-@pytest.fixture(scope="module")
-def clf():
-    return make(n=2, reinit_every=2).fit(X, Y, X_val=X[::3], y_val=Y[::3])
+@pytest.fixture(scope="module", params=LOSSES)
+def clf(request):
+    model = make(request.param, n=2, reinit_every=2)
+    return model.fit(X, Y, X_val=X[::3], y_val=Y[::3])
 
 
 def scores_of(clf, name, rows=slice(None)):
     """Scores by the public function, on the estimator's own network."""
     return hessian_scores(
         clf.net_.module_,
-        torch.nn.functional.cross_entropy,
+        LOSSES[type(clf)],
         torch.from_numpy(X[rows]),
         torch.from_numpy(Y[rows]),
         layers=[name],
@@ -86,9 +94,10 @@ def test_draws_in_the_axes_given(display, data, clf):
 
 
 @every_display
-def test_pipeline_is_drawn_as_its_classifier(display, data):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_pipeline_is_drawn_as_its_last_step(kind, display, data):
     raw = (X * 3 + 1, Y)
-    model = make_pipeline(StandardScaler(), make()).fit(*raw)
+    model = make_pipeline(StandardScaler(), make(kind)).fit(*raw)
     drawn = display.from_estimator(model, *(raw if data else ()))
     direct = display.from_estimator(model[-1], *data)
     for a, b in zip(vars(drawn).values(), vars(direct).values(), strict=True):
@@ -223,15 +232,16 @@ def test_sample_weights_count_in_the_scores(clf):
 
 
 def test_top_k_percent_are_outlined(clf):
-    display = HessianScoresDisplay.from_estimator(clf, X, Y, k=25)
+    display = HessianScoresDisplay.from_estimator(clf, X, Y, layer="layers.1", k=25)
     order = np.sort(display.scores.ravel())[::-1]
-    assert display.selected.sum() == 5
-    assert display.scores[display.selected].min() == order[4]
-    assert display.scores[~display.selected].max() == order[5]
+    assert display.selected.sum() == 12
+    assert display.scores[display.selected].min() == order[11]
+    assert display.scores[~display.selected].max() == order[12]
 
 
 def test_k_is_the_estimators_unless_given(clf):
-    assert HessianScoresDisplay.from_estimator(clf, X, Y).selected.sum() == 2
+    display = HessianScoresDisplay.from_estimator(clf, X, Y, layer="layers.1")
+    assert display.selected.sum() == 5
 
 
 def test_k_0_outlines_nothing(clf):

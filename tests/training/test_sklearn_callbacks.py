@@ -15,13 +15,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+)
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="before 1.9")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
+every_kind = pytest.mark.parametrize(
+    "kind", [HessianRegularizedMLPClassifier, HessianRegularizedMLPRegressor]
+)
 
 
 class Record:
@@ -55,7 +61,7 @@ class Record:
         return self.stop_after is not None and context.task_id + 1 == self.stop_after
 
 
-def make(**options):
+def make(kind=HessianRegularizedMLPClassifier, **options):
     options = {
         "hidden_layer_sizes": (8,),
         "max_iter": 4,
@@ -65,7 +71,7 @@ def make(**options):
         "random_state": 0,
         **options,
     }
-    return HessianRegularizedMLPClassifier(**options)
+    return kind(**options)
 
 
 def monitor(scoring="accuracy"):
@@ -81,9 +87,10 @@ def epochs(log):
     return fits
 
 
-def test_every_epoch_is_a_task_within_the_fit():
+@every_kind
+def test_every_epoch_is_a_task_within_the_fit(kind):
     record = Record()
-    make(max_iter=2).set_callbacks(record).fit(X, Y)
+    make(kind, max_iter=2).set_callbacks(record).fit(X, Y)
     assert record.tasks == [
         ("setup", "fit", 0),
         ("begin", "fit", 0),
@@ -130,22 +137,25 @@ def test_monitor_logs_the_training_accuracy_of_every_epoch():
     assert len(set(scores)) > 1
 
 
+@every_kind
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_monitor_on_validation_data_logs_the_validation_scores(early_stopping):
+def test_monitor_on_validation_data_logs_the_validation_scores(kind, early_stopping):
     valid = X[::3], Y[::3]
     log = monitor(lambda model, X, y: {"accuracy": model.score(*valid)})
-    clf = make(early_stopping=early_stopping, n_snapshots=1).set_callbacks(log)
+    clf = make(kind, early_stopping=early_stopping, n_snapshots=1).set_callbacks(log)
     clf.fit(X, Y, X_val=valid[0], y_val=valid[1])
     (logged,) = epochs(log.get_logs()).values()
     assert logged == clf.validation_scores_
 
 
-def test_model_of_an_epoch_is_the_one_that_training_to_there_gives():
+@every_kind
+def test_model_of_an_epoch_is_the_one_that_training_to_there_gives(kind):
     record = Record()
-    make().set_callbacks(record).fit(X, Y)
+    make(kind).set_callbacks(record).fit(X, Y)
     for n_iter, model in enumerate(record.models[:-1], start=1):
-        expected = make(max_iter=n_iter).fit(X, Y)
-        assert np.array_equal(model.predict_proba(X), expected.predict_proba(X))
+        expected = make(kind, max_iter=n_iter).fit(X, Y)
+        assert np.array_equal(model.predict(X), expected.predict(X))
+        assert np.array_equal(model.coefs_[0], expected.coefs_[0])
         assert model.n_iter_ == n_iter
         assert model.loss_curve_ == expected.loss_curve_
         assert len(model.history_) == n_iter
@@ -170,8 +180,11 @@ def test_model_of_an_epoch_predicts_as_if_training_had_ended_there(every, n_snap
     assert np.array_equal(model.predict_proba(X), clf.predict_proba(X))
 
 
-def test_training_is_the_same_with_callbacks():
-    plain, watched = make().fit(X, Y), make().set_callbacks(monitor()).fit(X, Y)
+@every_kind
+def test_training_is_the_same_with_callbacks(kind):
+    plain = make(kind).fit(X, Y)
+    watch = monitor(lambda model, X, y: {"accuracy": model.score(X, y)})
+    watched = make(kind).set_callbacks(watch).fit(X, Y)
     for a, b in zip(plain.coefs_, watched.coefs_, strict=True):
         assert np.array_equal(a, b)
 

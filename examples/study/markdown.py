@@ -1,0 +1,79 @@
+"""Cells and tables in Markdown: means with intervals, paired differences, gaps."""
+
+import numpy as np
+import pandas as pd
+
+from study.analysis import differences, interval
+
+
+def cell(values, digits=3):
+    """Write a mean with its interval."""
+    mean, low, high = interval(values)
+    if np.isnan(low):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def markdown(title, records):
+    """Write a titled table."""
+    body = "No runs yet."
+    if records:
+        body = (
+            pd.DataFrame(records)
+            .fillna("")
+            .to_markdown(index=False, disable_numparse=True)
+        )
+    return f"{title}\n\n{body}\n"
+
+
+def describe(rows, columns):
+    """Describe each arm in each data set and noise; `columns` says how, by titles."""
+    return [
+        dict(zip(("data set", "noise", "arm"), case, strict=True))
+        | {title: write(runs) for title, write in columns.items()}
+        | {"runs": len(runs)}
+        for case, runs in rows.groupby(["dataset", "noise", "arm"], sort=False)
+    ]
+
+
+def mean(column, digits=0):
+    """Make what writes the mean of a column without its interval."""
+    return lambda runs: f"{runs[column].mean():.{digits}f}"
+
+
+def compare(rows, pairs, columns, **labels):
+    """Compare pairs of arms in each data set and noise, by paired differences."""
+    records = []
+    for first, second in pairs:
+        found = {c: differences(rows, first, second, c) for c in columns}
+        for case, values in found[columns[0]].groupby(["dataset", "noise"]):
+            record = {"data set": case[0], "noise": case[1], **labels}
+            record |= {"arm": first, "minus": second}
+            for column in columns:
+                record[column] = cell(found[column].loc[case], 4)
+            records.append(record | {"pairs": len(values)})
+    return records
+
+
+def missing(rows, study):
+    """List the runs of a study that are not there, counted by data set and noise."""
+    there = set(rows[["dataset", "noise", "arm", "seed"]].itertuples(False, None))
+    lines = []
+    for dataset in study.datasets:
+        for level in study.noises:
+            counts = {
+                arm: sum(
+                    (dataset, level, arm, seed) not in there
+                    for seed in range(study.seeds)
+                )
+                for arm in study.arms
+            }
+            absent = [f"{arm} ({count})" for arm, count in counts.items() if count]
+            if sum(counts.values()) == study.seeds * len(study.arms):
+                absent = ["all"]
+            if absent:
+                lines.append(f"- {dataset}, noise {level}: {', '.join(absent)}")
+    text = "\n".join(lines) or "- none"
+    return (
+        f"Missing runs of {study.name} (how many of {study.seeds} seeds):\n\n{text}\n"
+    )

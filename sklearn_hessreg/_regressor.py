@@ -1,0 +1,630 @@
+"""HessianRegularizedMLPRegressor: targets, predictions, to scikit-learn's own."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from numbers import Real
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
+from sklearn.ensemble import VotingRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._heads import Exponential, Identity
+from sklearn_hessreg._reinit import document_parameters
+from sklearn_hessreg._targets import (
+    as_floats,
+    check_counts,
+    check_same_width,
+    check_scored,
+    check_targets,
+)
+from sklearn_hessreg._typing import (
+    Activation,
+    Aggregation,
+    Criterion,
+    Curvature,
+    Granularity,
+    Initializer,
+    LearningRate,
+    Loss,
+    MatrixLike,
+    OptimizerState,
+    Scope,
+    Solver,
+    available_if,
+    fit_context,
+)
+from sklearn_hessreg._validation import (
+    check_validation_set,
+    check_weights,
+    drop_weightless,
+)
+
+
+@document_parameters
+class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
+    r"""Multi-layer perceptron regressor regularised by exact Hessians.
+
+    scikit-learn's MLPRegressor, trained in torch, with one addition [1]_: training
+    goes on in cycles. Where it would stop, the network is kept, a snapshot. The exact
+    Hessian of the loss then gives one score to each weight of the last ``n`` layers,
+    the top ``k`` percent of them are re-initialised, and training goes on, until there
+    are ``n_snapshots`` networks or ``max_iter`` epochs. Predictions are the mean of
+    the snapshots' predictions. A training that does not converge within ``max_iter``
+    epochs is never disturbed: it is then what it would be with ``k=0``.
+
+    With ``k=0`` it follows MLPRegressor step by step: the same ``random_state`` gives
+    the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
+    no line search another way. One thing differs: samples of weight zero are left out
+    of the batches.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        What is minimised: half of the squared error, ``"poisson"``, half of the Poisson
+        deviance (the network then gives the logarithm of the mean),
+        ``"absolute_error"``, or ``"huber"``, the Huber loss. The last two are robust
+        against wrong targets; MLPRegressor lacks them. The absolute error has no
+        curvature in the outputs, so that the output layer's Hessian is zero: choose
+        another ``criterion`` with it.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "elu", \
+            "selu", "gelu", "silu", "mish"}, default="relu"
+        Activation of the hidden layers. scikit-learn has the first four, to which
+        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
+        initial weights are drawn as for ReLU, times the gain that
+        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
+        four that of relu, the square root of 2.
+    %(k)s
+    %(n)s
+    %(aggregation)s
+    %(initializer)s
+    %(granularity)s
+    %(scope)s
+    %(curvature)s
+    %(criterion)s
+    %(reinit_every)s
+    %(n_snapshots)s
+    %(reinit_until)s
+    %(hessian_samples)s
+    %(optimizer_state)s
+    solver : {"adam", "sgd", "lbfgs"} or subclass of torch.optim.Optimizer, \
+            default="adam"
+        The optimizer. A class is called with the parameters and
+        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
+        the notes of :class:`HessianRegularizedMLPClassifier`.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on the weights; as in MLPRegressor it is divided by
+        twice the sum of the batch's sample weights. Not part of the Hessian.
+    batch_size : int or "auto", default="auto"
+        Samples in a batch; ``"auto"`` is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Schedule, only for ``solver="sgd"``: ``"invscaling"`` divides
+        ``learning_rate_init`` by ``t_ ** power_t``, ``"adaptive"`` divides it by 5
+        each time training would stop; a new cycle begins with the initial one.
+    learning_rate_init : float, default=1e-3
+        The initial learning rate.
+    power_t : float, default=0.5
+        Exponent of ``"invscaling"``.
+    max_iter : int, default=200
+        Epochs at most, of all cycles together. A cycle that it cuts off takes part in
+        the predictions if it is the first, or no worse than the worst snapshot.
+    shuffle : bool, default=True
+        Whether to shuffle the samples in each epoch.
+    tol : float, default=1e-4
+        Improvement of loss or validation R² below which an epoch counts as none.
+    n_iter_no_change : int or inf, default=10
+        A cycle, or with ``k=0`` training, ends after more than this many epochs in a
+        row that did not improve on the best one of the cycle.
+    early_stopping : bool, default=False
+        Whether to end cycles by R² on validation data instead of the training loss, and
+        keep of each cycle the network of its best epoch. The data are a random split of
+        the training data, or those passed to ``fit``. R² is weighted by sample weights;
+        of several outputs it is the mean.
+    scoring : str, callable or None, default=None
+        What is measured on the validation data, and so what early stopping, cycles and
+        snapshots go by; ``tol`` is in its units. None is R²; ``"loss"`` the loss as
+        ``loss_curve_`` has it, without the penalty and with its sign changed, so that
+        more is better; else the name of a scorer, or a callable ``scorer(estimator, X,
+        y)``, which gets ``sample_weight`` too where the weights differ, and the network
+        in training as the estimator. Without validation data it is not used.
+    validation_fraction : float, default=0.1
+        Share of the training data in that split.
+    momentum : float, default=0.9
+        Momentum of ``"sgd"``.
+    nesterovs_momentum : bool, default=True
+        Whether ``"sgd"`` uses Nesterov's momentum.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay rates of the moments of ``"adam"``, in [0, 1).
+    epsilon : float, default=1e-8
+        Numerical stability of ``"adam"``.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, of all cycles together, for ``"lbfgs"``; the
+        iteration in which they are reached is finished.
+    delta : float, default=1.0
+        Error from which the Huber loss is linear, in the units of ``y``; only for
+        ``loss="huber"``.
+    dropout : float, default=0.0
+        Probability to drop the output of a hidden unit in training, in [0, 1).
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the previous call, with a new
+        optimizer and new snapshots.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, validation split, batches, dropout and
+        re-initialisation. None takes one from the operating system; global generators
+        are never touched.
+    device : str or torch.device, default="auto"
+        Where to train; ``"auto"`` is CUDA where there is one, else the CPU.
+    skorch_callbacks : list of skorch callbacks, default=None
+        Further callbacks of the net. They are cloned, but for those that cannot be,
+        as they hold a lock or an open file; trained ones are in ``net_.callbacks_``.
+        Among what they can monitor are ``"train_loss"`` and, with validation data,
+        ``"valid_loss"`` and ``"valid_r2"``. skorch's EpochScoring is refused: it does
+        not know the sample weights in the batches.
+    verbose : bool or int, default=0
+        Print a line for each epoch.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (in, out)
+        Weights of each layer of the last snapshot, after ``partial_fit`` of the network
+        in training.
+    intercepts_ : list of ndarray of shape (out,)
+        Biases of each layer of that network.
+    snapshots_ : list of Bunch
+        The networks whose predictions are averaged, from the first to the last: their
+        ``coefs`` and ``intercepts``, the last ``epoch`` of the cycle, and ``score``,
+        the validation score, or without ``early_stopping`` the training loss. With
+        ``k=0`` it is one.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if ``X`` had names that are all strings.
+    n_iter_ : int
+        Epochs run by the last call of ``fit`` or ``partial_fit``.
+    t_ : int
+        Training samples seen by the optimizer.
+    loss_ : float
+        Penalised training loss of the last epoch, averaged over its batches.
+    loss_curve_ : list of float
+        That loss after each epoch.
+    best_loss_ : float or None
+        The lowest of them; None with ``early_stopping``.
+    validation_scores_ : list of float or None
+        What ``scoring`` says of the validation data after each epoch, by default R²,
+        if there were any.
+    best_validation_score_ : float or None
+        The highest of them.
+    n_layers_ : int
+        Number of layers, the inputs included.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : {"identity", "exp"}
+        What turns the network's outputs into predictions; ``"exp"`` for
+        ``loss="poisson"``.
+    net_ : skorch.NeuralNet
+        The trained net; its ``module_`` returns the outputs of the network of
+        ``coefs_``, for ``loss="poisson"`` the logarithms of its predictions.
+    history_ : skorch.history.History
+        One row per epoch, with batches.
+    reinit_history_ : list of dict
+        One record per re-initialisation and layer, see :class:`HessianReinit`;
+        ``layers.0`` is the layer of ``coefs_[0]``.
+
+    See Also
+    --------
+    HessianRegularizedMLPClassifier : The method for classes.
+    HessianReinit : The method as a callback for any skorch net.
+    hessian_scores : The scores of any module.
+    sklearn.neural_network.MLPRegressor : The same network without the method.
+
+    Notes
+    -----
+    The score of weight (i, j) of a layer is
+    :math:`S_{ij} = \sum_{kl} |\partial^2 J / \partial W_{ij} \partial W_{kl}|`, with J
+    the weighted mean loss on the Hessian samples, in evaluation mode. The
+    ``ceil(k / 100 * count)`` weights of highest score are redrawn at the start of an
+    epoch, so that the returned weights have all been trained (those of an interrupted
+    epoch on its finished batches only).
+
+    J is what training minimises: of several outputs the sum of their losses. As in
+    MLPRegressor ``loss_curve_`` has their mean instead, but for ``loss="poisson"``.
+
+    *Scale of the targets.* The loss, ``tol`` and ``delta`` are in the units of ``y``,
+    and the initial weights give outputs of about one: scale the targets, for instance
+    by :class:`~sklearn.compose.TransformedTargetRegressor` with a
+    :class:`~sklearn.preprocessing.StandardScaler`.
+
+    Equal seeds and thread counts give equal models to the bit.
+
+    *partial_fit*, *callbacks* and the time of predictions are as in
+    :class:`HessianRegularizedMLPClassifier`.
+
+    References
+    ----------
+    .. [1] Rahimi, Kodliuk, Benchekroun, "Using Hessians as a Regularization
+       Technique", LOD 2020, doi:10.1007/978-3-030-64583-0_4.
+
+    Examples
+    --------
+    >>> from sklearn.compose import TransformedTargetRegressor
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_hessreg import HessianRegularizedMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> reg = HessianRegularizedMLPRegressor(
+    ...     loss="huber", early_stopping=True, max_iter=400, random_state=0
+    ... )
+    >>> model = TransformedTargetRegressor(
+    ...     make_pipeline(StandardScaler(), reg), transformer=StandardScaler()
+    ... )
+    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.3
+    True
+    >>> len(model.regressor_[-1].snapshots_)
+    10
+    """
+
+    _parameter_constraints: dict = {
+        **BaseHessianRegularizedMLP._parameter_constraints,
+        "loss": [StrOptions(set(get_args(Loss)))],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss: Loss = "squared_error",
+        hidden_layer_sizes: int | ArrayLike = (100,),
+        activation: Activation = "relu",
+        *,
+        k: float = 10,
+        n: int = 1,
+        aggregation: Aggregation = "mean",
+        initializer: Initializer = "xavier_uniform",
+        granularity: Granularity = "weight",
+        scope: Scope = "layer",
+        curvature: Curvature = "mean_loss",
+        criterion: Criterion = "hessian",
+        reinit_every: int | Literal["plateau"] = "plateau",
+        n_snapshots: int = 10,
+        reinit_until: int | None = None,
+        hessian_samples: int | None = 256,
+        optimizer_state: OptimizerState = "keep",
+        solver: Solver = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: LearningRate = "constant",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        tol: float = 1e-4,
+        n_iter_no_change: float = 10,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
+        validation_fraction: float = 0.1,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        max_fun: int = 15000,
+        delta: float = 1.0,
+        dropout: float = 0.0,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "auto",
+        skorch_callbacks: Sequence[Any] | None = None,
+        verbose: bool | int = 0,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.k = k
+        self.n = n
+        self.aggregation = aggregation
+        self.initializer = initializer
+        self.granularity = granularity
+        self.scope = scope
+        self.curvature = curvature
+        self.criterion = criterion
+        self.reinit_every = reinit_every
+        self.n_snapshots = n_snapshots
+        self.reinit_until = reinit_until
+        self.hessian_samples = hessian_samples
+        self.optimizer_state = optimizer_state
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.max_fun = max_fun
+        self.delta = delta
+        self.dropout = dropout
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.skorch_callbacks = skorch_callbacks
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the regressor.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data; float32 and float64 are kept, all else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; not negative for ``loss="poisson"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples, in the loss and in its Hessian. A
+            sample of weight zero counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data of your own. With ``early_stopping`` it takes the place of
+            the split; without, its R² is only recorded.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Targets of ``X_val``.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of ``X_val``.
+
+        Returns
+        -------
+        self : HessianRegularizedMLPRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an argument cannot be used, before anything is trained; if
+            the loss or a weight becomes NaN or infinite in training. The estimator is
+            then what it was before the call.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, self._learn_nothing)
+
+    @available_if(is_stochastic)
+    # resolve_parameters validates later calls too, unless the user switched that off
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train one more epoch on the given data.
+
+        From the second call on an epoch starts with a re-initialisation where
+        ``reinit_every`` says so, each call counting as one epoch; its Hessian is taken
+        on this call's data. As in MLPRegressor the optimizer goes on from the
+        previous call, its learning rate and moments included.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples.
+
+        Returns
+        -------
+        self : HessianRegularizedMLPRegressor
+            The trained estimator.
+
+        Raises
+        ------
+        ValueError
+            As in ``fit``; also with ``early_stopping=True``, which needs all data at
+            once.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True, which needs all "
+                "data at once. Use fit, or another value."
+            )
+        nothing = (None, None, None)
+        return self._fit(
+            X, y, sample_weight, nothing, self._learn_nothing, incremental=True
+        )
+
+    def predict(self, X: MatrixLike) -> NDArray[Any]:
+        """Predict the target of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values, in the dtype of the training data: the mean over the
+            snapshots, for ``loss="poisson"`` of the predicted means.
+        """
+        y = self._predict(X, "predictions")
+        return y.ravel() if y.shape[1] == 1 else y
+
+    def to_sklearn(self) -> MLPRegressor | VotingRegressor:
+        """Convert to what scikit-learn has, which predicts without torch.
+
+        MLPRegressor has no ``loss="absolute_error"`` and no ``"huber"``. As predictions
+        do not depend on the loss, networks trained on them are converted to those of
+        ``loss="squared_error"``, which they would be trained on further.
+
+        Returns
+        -------
+        reg : MLPRegressor or VotingRegressor
+            A fitted estimator of equal predictions up to rounding: an MLPRegressor,
+            or of several snapshots a VotingRegressor of them.
+
+        Raises
+        ------
+        ValueError
+            If several snapshots predict several outputs, which VotingRegressor cannot,
+            or the activation is none of scikit-learn's.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import make_regression
+        >>> from sklearn_hessreg import HessianRegularizedMLPRegressor
+        >>> X, y = make_regression(n_features=4, noise=1, random_state=0)
+        >>> reg = HessianRegularizedMLPRegressor(tol=1e3, random_state=0).fit(X, y)
+        >>> np.allclose(reg.to_sklearn().predict(X), reg.predict(X))
+        True
+        """
+        check_is_fitted(self)
+        networks = [self._to_mlp(snapshot) for snapshot in self.snapshots_]
+        if len(networks) == 1:
+            return networks[0]
+        if self.n_outputs_ > 1:
+            raise ValueError(
+                f"{len(networks)} snapshots of {self.n_outputs_} outputs have no "
+                "counterpart in scikit-learn, whose VotingRegressor knows one output. "
+                "Train with n_snapshots=1, or take the networks from snapshots_."
+            )
+        return self._vote(VotingRegressor, networks)
+
+    def _to_mlp(self, snapshot):
+        """Convert one network, to a loss that MLPRegressor has."""
+        converted = self._to_sklearn(MLPRegressor, snapshot)
+        loss = "poisson" if self.out_activation_ == "exp" else "squared_error"
+        return converted.set_params(loss=loss)
+
+    def _resolve(self, continuing):
+        """Return the parameters as Python's own values, after all checks."""
+        params = super()._resolve(continuing)
+        self._check_loss(params, continuing)
+        return params
+
+    def _check_loss(self, params, continuing):
+        """Refuse a loss under which the net's outputs would mean something else."""
+        loss = params["loss"]
+        out_activation = _head(loss, params["delta"]).out_activation
+        if continuing and out_activation != self.out_activation_:
+            raise ValueError(
+                f"loss cannot change to {loss!r} when training is continued: the "
+                f"network's outputs go through {self.out_activation_!r}, not through "
+                f"{out_activation!r}. Set it back, or call fit with warm_start=False."
+            )
+        by_hessian = params["k"] > 0 and params["criterion"] == "hessian"
+        if loss == "absolute_error" and by_hessian and not continuing:
+            warn_at_caller(
+                "loss='absolute_error' has no curvature in the outputs. The exact "
+                "Hessian of the output layer is zero, and that of all layers between "
+                "which activations are piecewise linear: all weights have the same "
+                "score, and which of them are re-initialised is arbitrary. Use "
+                "loss='huber', or criterion='magnitude' or 'random'."
+            )
+
+    def _check_data(self, X, y, continuing):
+        """Check the targets by themselves, then both."""
+        return super()._check_data(X, check_targets(y), continuing)
+
+    def _check_y(self, y, continuing):
+        """Refuse another number of outputs, and what the loss is not made for."""
+        if continuing:
+            check_same_width(y, self.n_outputs_)
+        if self.loss == "poisson":
+            check_counts(y)
+        return y
+
+    def _learn_nothing(self, y, continuing):
+        """Learn nothing from the targets alone."""
+
+    def _encode(self, y):
+        """Leave the targets as they are."""
+        return y
+
+    def _check_rows(self, X, y, sample_weight, all_at_once=False):
+        """Weight the rows and drop those of weight zero."""
+        y = as_floats(y, X.dtype)
+        return drop_weightless(X, y, *check_weights(sample_weight, X))
+
+    def _check_validation_set(self, validation, X, y):
+        """Validate the user's own validation data against the training data."""
+        encode_y = partial(
+            self._encode_validation,
+            n_outputs=1 if y.ndim == 1 else y.shape[1],
+            dtype=X.dtype,
+        )
+        return check_validation_set(self, *validation, X.dtype, encode_y)
+
+    def _encode_validation(self, y_val, n_outputs, dtype):
+        """Check the targets of the user's own validation data."""
+        y_val = check_targets(y_val, "y_val")
+        check_same_width(y_val, n_outputs, "y_val")
+        if self.loss == "poisson":
+            check_counts(y_val, "y_val")
+        return as_floats(y_val, dtype, "y_val")
+
+    def _validation_data(self, validation, params, data):
+        """Return validation data, None, or what takes them from the training data."""
+        valid = super()._validation_data(validation, params, data)
+        by_r2 = params["early_stopping"] and params["scoring"] is None
+        if callable(valid):
+            return partial(_checked_split, valid, by_r2)
+        if valid is not None:
+            check_scored(valid[1], by_r2)
+        return valid
+
+    def _strata(self):
+        """Say that a validation split has no classes."""
+        return None
+
+    def _output(self, y):
+        """Say what the outputs mean, and how many there are."""
+        head = _head(self.loss, float(self.delta))
+        return head, 1 if y.ndim == 1 else y.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags
+
+
+def _head(loss, delta):
+    """Say what outputs mean under a loss."""
+    return Exponential() if loss == "poisson" else Identity(loss, delta)
+
+
+def _checked_split(split, by_r2, *data):
+    """Set a part aside for validation and check that it can be scored."""
+    train, valid = split(*data)
+    check_scored(valid[1], by_r2)
+    return train, valid

@@ -1,0 +1,92 @@
+"""Targets of regression: from what the user gives to finite numbers of few columns."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import check_array, column_or_1d
+
+from sklearn_hessreg._compat import warn_at_caller
+
+_SHAPES = "(n_samples,), or (n_samples, n_outputs) for several outputs"
+
+
+def check_targets(y, name="y"):
+    """Return y as a vector of numbers, or as a matrix of several columns."""
+    if y is None:
+        raise ValueError(
+            f"The regressor requires y to be passed, but the target {name} is None."
+        )
+    if issparse(y):
+        raise ValueError(
+            f"{name} is a sparse matrix of shape {y.shape}; targets are dense. Use "
+            f"{name}.toarray()."
+        )
+    try:
+        y = check_array(
+            y, ensure_2d=False, allow_nd=True, dtype="numeric", input_name=name
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{error}\nThe targets in {name} must be finite numbers. Remove the rows "
+            "where they are not, or fill them in."
+        ) from error
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} has values of dtype {y.dtype}, such as {y[:1].tolist()}. Use "
+            "numbers, or a classifier for labels."
+        )
+    if y.ndim > 2:
+        raise ValueError(
+            f"{name} has {y.ndim} dimensions, the shape {y.shape}; it must have the "
+            f"shape {_SHAPES}. Reshape it, for instance by "
+            f"{name}.reshape(len({name}), -1)."
+        )
+    return column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
+
+
+def check_same_width(y, n_outputs, name="y"):
+    """Refuse another number of outputs than the regressor is trained on."""
+    width = 1 if y.ndim == 1 else y.shape[1]
+    if width != n_outputs:
+        raise ValueError(
+            f"{name} has {width} outputs, but the regressor is trained on {n_outputs}. "
+            "Use targets of the same shape, or begin anew."
+        )
+
+
+def check_counts(y, name="y"):
+    """Refuse targets that no Poisson distribution has."""
+    if (y < 0).any():
+        raise ValueError(
+            f"loss='poisson' needs targets that are not negative, but the least in "
+            f"{name} is {y.min():g}. Use loss='squared_error' or loss='huber', or "
+            "targets of zero and more."
+        )
+
+
+def as_floats(y, dtype, name="y"):
+    """Convert targets to the dtype of X, in which they must be finite."""
+    with np.errstate(over="ignore"):
+        floats = y.astype(dtype)
+    if not np.isfinite(floats).all():
+        raise ValueError(
+            f"{name} has targets that are infinite in {np.dtype(dtype)}, the dtype of "
+            f"X: the largest is {np.abs(y).max():g}. Scale them, for instance by "
+            "TransformedTargetRegressor, or pass X as float64."
+        )
+    return floats
+
+
+def check_scored(y, stops_by_r2):
+    """Refuse validation targets that R² cannot be computed of; warn of useless ones."""
+    if len(y) < 2:
+        raise ValueError(
+            f"There are {len(y)} validation samples, but R² needs at least 2. Pass "
+            "more in X_val and y_val, or none."
+        )
+    if stops_by_r2 and (y == y[0]).all():
+        warn_at_caller(
+            f"All validation targets are {np.ravel(y[0]).tolist()}, so that R² is 0 "
+            "for all predictions but the perfect ones and early stopping stops at the "
+            "first epoch. Pass X_val and y_val with different targets, increase "
+            "validation_fraction, or set scoring='loss' or early_stopping=False."
+        )
