@@ -263,9 +263,9 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
     train, valid = parts[::2], parts[1::2]
     if len(valid[1]) < 2:
         raise ValueError(
-            f"validation_fraction={fraction} leaves {len(valid[1])} samples for "
-            "validation, at least 2 are needed. Increase validation_fraction or pass "
-            "X_val and y_val."
+            f"The validation set is too small: validation_fraction={fraction} leaves "
+            f"{len(valid[1])} samples for it, at least 2 are needed. Increase "
+            "validation_fraction, or pass X_val and y_val."
         )
     return train[:3], (valid[0], valid[1], valid[3])
 

@@ -20,8 +20,6 @@ NOTES = {
     "n_iter_no_change": "counted within a cycle",
     "max_iter": "of all cycles together",
     "max_fun": "of all cycles together",
-    "early_stopping": "also on data of your own (`X_val`), by any `scoring`; the split "
-    "is stratified for more than two classes too",
     "learning_rate": "a new cycle begins with the initial one",
     "verbose": "a line for each epoch in skorch's words, for lbfgs too",
     "random_state": "None never draws from numpy's global generator",
@@ -32,19 +30,40 @@ NOTES = {
     "t_": "with lbfgs iterations times samples, where scikit-learn has 0",
     "validation_scores_": "in the units of `scoring`",
     "n_iter_": "an iteration in which lbfgs finds no way on counts",
-    "fit": "also takes validation data; labels of one class only are an error",
-    "partial_fit": "also takes sample weights; each call counts as an epoch of a cycle",
-    "predict": "by the mean of the snapshots",
+    "partial_fit": "each call counts as an epoch of a cycle",
     "predict_proba": "the mean of the snapshots",
     "predict_log_proba": "from the logits, finite where probabilities round to zero",
 }
-WARNINGS = [
-    ("ConvergenceWarning at max_iter", "the same, in other words with adam and sgd; "
-     "it says if nothing was re-initialised"),
-    ("ConvergenceWarning of lbfgs", "the same, beginning with the same words"),
-    ("batch_size is clipped", "the same, in other words"),
-    ("training interrupted by user", "the same, in other words"),
-]  # fmt: skip
+OF_ONE = {
+    "MLPClassifier": {
+        "early_stopping": "also on data of your own (`X_val`), by any `scoring`; the "
+        "split is stratified for more than two classes too, so that none is missing "
+        "on either side",
+        "fit": "also takes validation data; labels of one class only are an error, as "
+        "there is nothing to learn from them",
+        "predict": "by the mean of the snapshots",
+    },
+    "MLPRegressor": {
+        "loss": "also the robust `absolute_error` and `huber` with `delta`",
+        "solver": "also any class of `torch.optim`. With several outputs and "
+        "`squared_error` MLPRegressor gives L-BFGS the mean of the outputs' losses and "
+        "the gradient of their sum, on which line searches break off; ours gives it "
+        "the sum of both",
+        "early_stopping": "also on data of your own (`X_val`), by any `scoring`",
+        "fit": "also takes validation data; equal targets of all validation data are "
+        "warned of",
+        "predict": "the mean of the snapshots",
+    },
+}
+MESSAGES = {
+    "warning: ConvergenceWarning at max_iter": "the same, with adam and sgd in other "
+    "words; it says if nothing was re-initialised",
+    "warning: ConvergenceWarning of lbfgs": "the same, beginning with the same words",
+    "warning: batch_size is clipped": "the same, in other words",
+    "warning: training interrupted by user": "the same, in other words",
+    "error: weights that are not finite": "also a loss that is not finite, with "
+    "`early_stopping` too, and outputs that overflow; nothing is kept of the training",
+}
 
 
 def entries(name):
@@ -61,15 +80,18 @@ def entries(name):
         yield "attribute", attribute.name, attribute.name in documented
 
 
+def note(name, entry):
+    """Say what differs in an entry of a class; nothing where it is the same."""
+    return OF_ONE[name].get(entry, NOTES.get(entry, ""))
+
+
 def table(name):
-    """Write the table of a class in Markdown; None where there is no class of ours."""
-    if not hasattr(sklearn_hessreg, PAIRS[name]):
-        return None
+    """Write the table of a class in Markdown."""
     rows = [f"| of {name} | ours | what differs |", "| --- | --- | --- |"]
     for kind, entry, there in entries(name):
         ours = "the same name" if there else "none"
-        rows.append(f"| {kind} `{entry}` | {ours} | {NOTES.get(entry, '')} |")
-    rows += [f"| warning: {theirs} | yes | {note} |" for theirs, note in WARNINGS]
+        rows.append(f"| {kind} `{entry}` | {ours} | {note(name, entry)} |")
+    rows += [f"| {theirs} | yes | {how} |" for theirs, how in MESSAGES.items()]
     return "\n".join(rows)
 
 
@@ -77,7 +99,7 @@ def write(app, docname, source):
     """Put the tables in the place of lines such as `[table of MLPClassifier]`."""
     source[0] = re.sub(
         r"(?m)^\[table of (\w+)\]$",
-        lambda line: table(line[1]) or f"There is no counterpart of {line[1]} yet.",
+        lambda line: table(line[1]),
         source[0],
     )
 
