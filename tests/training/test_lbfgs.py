@@ -9,7 +9,10 @@ from sklearn.neural_network import MLPClassifier
 from skorch.callbacks import Callback
 from training_cases import DATA, X, Y, make_spec
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+)
 from sklearn_hessreg._training import capture, to_plain, train
 
 ignore = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -68,6 +71,19 @@ def test_a_maximum_ends_the_training_with_mlpclassifiers_warning(limit):
     assert seen[0] == seen[1]
 
 
+class Uphill(Callback):
+    """Turns the gradient round, so that no line search finds a lower loss."""
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        for _, parameter in named_parameters:
+            parameter.grad.neg_()
+
+
+def test_a_line_search_that_fails_is_warned_of_as_mlpclassifier_does():
+    with pytest.warns(match=r"lbfgs failed to converge after 1 .*\(status=2\)"):
+        make(k=0, skorch_callbacks=[Uphill]).fit(X, Y)
+
+
 def test_each_run_that_converges_is_a_cycle():
     clf = make(tol=1e-2, k=30, n=2, n_snapshots=3, max_iter=1000).fit(X, Y)
     epochs = [snapshot.epoch for snapshot in clf.snapshots_]
@@ -105,11 +121,14 @@ def test_sparse_rows_train_as_dense_ones():
     np.testing.assert_allclose(parameters(sparse), parameters(dense), atol=1e-11)
 
 
-def test_there_is_no_partial_fit():
-    clf = make()
-    assert not hasattr(clf, "partial_fit")
+@pytest.mark.parametrize(
+    "kind", [HessianRegularizedMLPClassifier, HessianRegularizedMLPRegressor]
+)
+def test_there_is_no_partial_fit(kind):
+    model = kind(solver="lbfgs")
+    assert not hasattr(model, "partial_fit")
     with pytest.raises(AttributeError) as caught:
-        clf.partial_fit(X, Y)
+        model.partial_fit(X, Y)
     assert "lbfgs is not stochastic" in str(caught.value.__cause__ or caught.value)
 
 

@@ -1,22 +1,34 @@
 """scoring: what early stopping, cycles and snapshots go by."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    mean_poisson_deviance,
+    mean_squared_error,
+)
 from training_cases import QUICK, X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 THIRD = slice(0, None, 3)
 WEIGHT = np.random.default_rng(0).uniform(0.1, 3, len(Y))
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
 
 
 def make(**options):
-    options = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0} | options
-    return HessianRegularizedMLPClassifier(**options)
+    return HessianRegularizedMLPClassifier(**SMALL | options)
 
 
 def fit(clf, y=NAMES, weight=None):
@@ -53,6 +65,52 @@ def test_loss_of_several_batches_is_weighted_as_a_whole():
     clf.fit(X, Y, X_val=rows, y_val=y, sample_weight_val=weight)
     expected = -log_loss(y, clf.predict_proba(rows), sample_weight=weight)
     assert clf.validation_scores_[-1] == pytest.approx(expected)
+
+
+NUMBERS = X[:, 3] - X[:, 3].min()
+TARGETS = {"one": NUMBERS, "two": np.stack([NUMBERS, X[:, 2] ** 2], 1)}
+# what loss_curve_ has of them: a mean over the outputs, or a sum
+LOSSES = {
+    "squared_error": lambda y, z, w: mean_squared_error(y, z, sample_weight=w) / 2,
+    "absolute_error": lambda y, z, w: mean_absolute_error(y, z, sample_weight=w),
+    "poisson": lambda y, z, w: (
+        sum(mean_poisson_deviance(*c, sample_weight=w) for c in columns(y, z)) / 2
+    ),
+}
+
+
+def columns(*arrays):
+    """Go through the outputs one by one."""
+    return zip(*(a.reshape(len(a), -1).T for a in arrays), strict=True)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("outputs", TARGETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_of_a_regressor_the_loss_is_that_of_loss_curve(loss, outputs, weight):
+    y = TARGETS[outputs]
+    reg = HessianRegularizedMLPRegressor(k=0, loss=loss, scoring="loss", **SMALL)
+    fit(reg, y, weight)
+    weight = None if weight is None else weight[THIRD]
+    expected = -LOSSES[loss](y[THIRD], reg.predict(X[THIRD]), weight)
+    assert reg.validation_scores_[-1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("outputs", TARGETS)
+def test_of_a_regressor_a_scorers_name_scores_the_validation_data(outputs):
+    y = TARGETS[outputs]
+    scoring = "neg_mean_absolute_error"
+    reg = fit(HessianRegularizedMLPRegressor(k=0, scoring=scoring, **SMALL), y)
+    expected = -mean_absolute_error(y[THIRD], reg.predict(X[THIRD]))
+    assert reg.validation_scores_[-1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("options", [{"scoring": "loss"}, {"solver": "lbfgs"}])
+def test_of_a_regressor_equal_targets_are_not_warned_of_where_r2_stops_nothing(options):
+    reg = HessianRegularizedMLPRegressor(k=0, early_stopping=True, **SMALL, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "All validation targets are")
+        reg.fit(X, NUMBERS, X_val=X, y_val=np.ones(len(X)))
 
 
 def test_a_callable_gets_a_model_of_this_epoch_and_the_users_labels():

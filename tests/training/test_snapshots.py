@@ -109,7 +109,7 @@ def test_probabilities_are_the_mean_of_those_of_each_network(
     proba = clf.predict_proba(container(rows))
     assert proba.dtype == dtype
     atol = rounding(clf.snapshots_, rows, dtype)
-    assert atol < 4e3 * np.finfo(dtype).eps
+    assert atol < 1e3 * np.finfo(dtype).eps
     np.testing.assert_allclose(proba, probabilities(clf, rows), rtol=0, atol=atol)
 
 
