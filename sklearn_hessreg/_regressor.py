@@ -237,6 +237,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     J is what training minimises: of several outputs the sum of their losses. As in
     MLPRegressor ``loss_curve_`` has their mean instead, but for ``loss="poisson"``.
+    MLPRegressor's L-BFGS is given that mean with the gradient of the sum, and so
+    differs from ours with several outputs and ``loss="squared_error"``.
 
     *Scale of the targets.* The loss, ``tol`` and ``delta`` are in the units of ``y``,
     and the initial weights give outputs of about one: scale the targets, for instance
