@@ -37,7 +37,6 @@ _OTHERS = {
     "largest": {"criterion": "magnitude"},
 }
 for _name, _options in _OTHERS.items():
-    ARMS[_name] = _options
     ARMS[f"{_name} early_stopping"] = {"early_stopping": True, **_options}
 
 
