@@ -282,7 +282,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         activation: Activation = "relu",
         *,
         k: float = 10,
-        n: int = 1,
+        n: int | None = 1,
         aggregation: Aggregation = "mean",
         initializer: Initializer = "xavier_uniform",
         granularity: Granularity = "weight",

@@ -50,7 +50,7 @@ USUAL = {
     "hidden_layer_sizes": [(), 3, (3, 2), [np.int64(4)], (2, 2, 2), {2: 1}, "ab"],
     "activation": ["relu", "tanh", "logistic", "identity"],
     "k": [0, 10, 100, 0.3, np.float32(33.3)],
-    "n": [1, 2, 3, 4, np.uint8(1)],
+    "n": [1, 2, 3, 4, np.uint8(1), None],
     "aggregation": ["mean", "sum"],
     "initializer": ["zeros", "normal", "orthogonal", torch.nn.init.uniform_, print],
     "granularity": ["weight", "unit"],
