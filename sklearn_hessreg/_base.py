@@ -2,15 +2,16 @@
 
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 import torch
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
@@ -25,10 +26,13 @@ from sklearn_hessreg._prediction import predict
 from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._training import (
     ACTIVATIONS,
+    Checkpoint,
     TrainingSpec,
     capture,
+    describe_fit,
     fit_task,
     init_context,
+    to_arrays,
     to_samples,
     train,
 )
@@ -96,6 +100,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         "random_state": ["random_state"],
         "device": [str, torch.device],
         "skorch_callbacks": [list, tuple, None],
+        "checkpoint": [str, PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
+        "keep_checkpoint": ["boolean"],
         "verbose": ["verbose"],
     }
 
@@ -159,6 +166,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         with _unchanged_on_error(self), task as callbacks:
             continuing = hasattr(self, "net_") and (incremental or self.warm_start)
             params = self._resolve(continuing)
+            if incremental:
+                _refuse_checkpoint(params["checkpoint"])
             X, y = self._check_data(X, y, continuing)
             learn_targets(y, continuing)
             data = self._check_rows(
@@ -168,9 +177,16 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             spec, random_state = self._specify(params, data, incremental)
             state = capture(self.net_) if continuing else None
             scorer = self._scorer(params["scoring"])
+            checkpoint = self._checkpoint(params, spec, data, valid, state)
+            if checkpoint is not None:
+                callbacks = [*callbacks, ("checkpoint", checkpoint)]
+                if (stored := checkpoint.load()) is not None:
+                    spec, state = replace(spec, seed=stored["seed"]), stored
             self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
             if not incremental:
                 self._warn_of_the_end()
+        if checkpoint is not None and self._has_finished() and not self.keep_checkpoint:
+            checkpoint.remove()
         return self
 
     def _resolve(self, continuing):
@@ -259,6 +275,24 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             own["max_iter"] = 1
         shared = {name: params[name] for name in _SPEC_FIELDS - own.keys()}
         return TrainingSpec(**shared, **own), random_state
+
+    def _checkpoint(self, params, spec, data, valid, state):
+        """Make what writes the state of this fit to a file, if it is asked for."""
+        if params["checkpoint"] is None:
+            return None
+        names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
+        # without class weights, which are among the parameters
+        arrays = dict(zip(names, (*data[:2], data[3], *_arrays_of(valid)), strict=True))
+        if state is not None:
+            weights = to_arrays(state)["weights"].items()
+            arrays |= {f"{name} of the previous fit": W for name, W in weights}
+        params = {**params, "device": spec.device}
+        fit = describe_fit(params, arrays)
+        return Checkpoint(params["checkpoint"], params["checkpoint_every"], fit)
+
+    def _has_finished(self):
+        """Tell whether the training came to its end, and was not interrupted."""
+        return self.net_.stop_training_ or self.n_iter_ == self.net_.spec.max_iter
 
     def _warn_of_the_end(self):
         """Warn if a maximum ended the training, or nothing was re-initialised."""
@@ -374,6 +408,21 @@ def is_stochastic(estimator):
     return True
 
 
+def _refuse_checkpoint(checkpoint):
+    """Refuse to train a single epoch with a checkpoint, which would never go on."""
+    if checkpoint is not None:
+        raise ValueError(
+            f"partial_fit writes no checkpoint, and checkpoint={str(checkpoint)!r}. "
+            "Set it to None and dump the estimator after a call, for instance with "
+            "joblib: a dump goes on to the same bits."
+        )
+
+
+def _arrays_of(valid):
+    """Return the arrays of validation data; three times None if they are a split."""
+    return valid if isinstance(valid, tuple) else (None,) * 3
+
+
 def _random_state(random_state):
     """Return a RandomState; for None a fresh one, never numpy's global one."""
     if random_state is None:
@@ -382,10 +431,23 @@ def _random_state(random_state):
 
 
 def _copies(callbacks):
-    """Clone callbacks; those that hold what cannot be copied are used themselves."""
-    for callback in callbacks:
-        try:
-            yield clone(callback, safe=False)
-        # a lock, an open file, a parameter that is kept under another name
-        except (AttributeError, RuntimeError, TypeError):
-            yield callback
+    """Make the user's callbacks anew for one fit, so that theirs learn nothing."""
+    for item in callbacks:
+        if isinstance(item, tuple):
+            yield (*item[:-1], _copy(item[-1]))
+        else:
+            yield _copy(item)
+
+
+def _copy(callback):
+    """Make a callback anew of its very parameters.
+
+    A deep copy of what is alive, as a trial of Optuna, would take reports in silence.
+    """
+    if isinstance(callback, type):
+        return callback
+    try:
+        return type(callback)(**callback.get_params(deep=False))
+    # a parameter that is kept under another name: the callback itself takes part
+    except (AttributeError, TypeError):
+        return callback

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -161,11 +162,25 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     device : str or torch.device, default="auto"
         Where to train; ``"auto"`` is CUDA where there is one, else the CPU.
     skorch_callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net. They are cloned, but for those that cannot be,
-        as they hold a lock or an open file; trained ones are in ``net_.callbacks_``.
+        Further callbacks of the net. ``fit`` makes them anew of the same parameters,
+        which are not copied, so a live trial, a lock or a list stays what it is; those
+        that keep a parameter under another name take part themselves. Trained ones are
+        in ``net_.callbacks_``.
         Among what they can monitor are ``"train_loss"`` and, with validation data,
         ``"valid_loss"`` and ``"valid_acc"``. skorch's EpochScoring is refused: it does
         not know the sample weights in the batches.
+    checkpoint : str or path, default=None
+        File in which ``fit`` keeps the state of its training, so that a ``fit`` that
+        was killed, called again with the same parameters and data, goes on from there
+        to the same bits. A file of another fit is an error that names the difference.
+        In an existing folder each fit has a file of its own, as searches need. It is
+        unpickled: take it from nobody whom you do not trust.
+    checkpoint_every : int, default=1
+        Epochs from one such state to the next; with ``solver="lbfgs"`` there is one at
+        the end of each cycle.
+    keep_checkpoint : bool, default=False
+        Whether to leave the file when training has ended. The same ``fit`` then
+        returns at once, as in a search that goes on.
     verbose : bool or int, default=0
         Print a line for each epoch.
 
@@ -309,7 +324,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         activation: Activation = "relu",
         *,
         k: float = 10,
-        n: int = 1,
+        n: int | None = 1,
         aggregation: Aggregation = "mean",
         initializer: Initializer = "xavier_uniform",
         granularity: Granularity = "weight",
@@ -346,6 +361,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        keep_checkpoint: bool = False,
         verbose: bool | int = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -388,6 +406,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.random_state = random_state
         self.device = device
         self.skorch_callbacks = skorch_callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.keep_checkpoint = keep_checkpoint
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -42,6 +42,13 @@ class Softmax(Head):
         """Turn indices of classes into what the criterion expects."""
         return torch.from_numpy(y)
 
+    def derivative(self, logits, target, weight):
+        """Return the loss's by the logits; the loss is the mean, or that by weight."""
+        log_p = logits.log_softmax(1)
+        D = torch.zeros_like(log_p).scatter_(1, target[:, None], -1)
+        D = _of_mean(D, weight)
+        return torch.ops.aten._log_softmax_backward_data(D, log_p, 1, log_p.dtype)
+
     def probabilities(self, logits):
         """Return the probability of each class."""
         # along the columns of few classes torch's softmax takes 5 to 8 times as long
@@ -75,6 +82,13 @@ class Logistic(Head):
     def target(self, y, dtype):
         """Turn indices of classes, or an indicator matrix, into a matrix of floats."""
         return _matrix(y, dtype)
+
+    def derivative(self, logits, target, weight):
+        """Return the loss's by the logits; the loss is the mean, or that by weight."""
+        D = logits.sigmoid().sub_(target)
+        if D.shape[1] > 1 and weight is None:
+            return D.mul_(D.shape[1]).div_(D.numel())  # autograd's rounding
+        return _of_mean(D, weight)
 
     def probabilities(self, logits):
         """Return the probability of both classes, or of each label."""
@@ -138,6 +152,15 @@ class Identity(_Numbers):
         """MLPRegressor trains on the sum over the outputs and reports their mean."""
         return 1 / n_outputs
 
+    def derivative(self, outputs, target, weight):
+        """Return the loss's by the outputs; the loss is the mean, or that by weight."""
+        D = outputs - target
+        if self.loss == "absolute_error":
+            D.sign_()
+        elif self.loss == "huber":
+            D.clamp_(-self.delta, self.delta)
+        return _of_mean(D, weight)
+
     def predictions(self, outputs):
         """Return the outputs."""
         return outputs
@@ -154,6 +177,10 @@ class Exponential(_Numbers):
     def largest_output(self, dtype):
         """Return the largest output whose exponential is finite."""
         return math.log(torch.finfo(dtype).max)
+
+    def derivative(self, outputs, target, weight):
+        """Return the loss's by the outputs; the loss is the mean, or that by weight."""
+        return _of_mean(outputs.exp().sub_(target), weight)
 
     def predictions(self, outputs):
         """Return the means."""
@@ -175,3 +202,10 @@ def _share(right, weight):
     if weight is None:
         return right.sum().item() / len(right)
     return weight[right].sum().item() / weight.sum().item()
+
+
+def _of_mean(D, weight):
+    """Scale derivatives of samples' losses to those of the mean, or that by weight."""
+    if weight is None:
+        return D.div_(len(D))
+    return D.mul_((weight / weight.sum())[:, None])

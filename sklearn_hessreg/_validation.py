@@ -80,11 +80,11 @@ def _layer_sizes(sizes):
 def _check_n(k, n, sizes):
     """Refuse more layers than there are, where any are re-initialised."""
     n_weights = len(sizes) + 1
-    if k > 0 and n > n_weights:
+    if k > 0 and n is not None and n > n_weights:
         raise ValueError(
             f"n={n} is larger than the number of weight layers, {n_weights} with "
-            f"hidden_layer_sizes={sizes}. Choose n from 1 to {n_weights}, or more "
-            "hidden layers."
+            f"hidden_layer_sizes={sizes}. Choose n from 1 to {n_weights}, None "
+            "for all of them, or more hidden layers."
         )
 
 

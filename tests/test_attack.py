@@ -29,6 +29,13 @@ ATTACK = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Let checkpoints be written where they are thrown away."""
+    monkeypatch.chdir(tmp_path)
+
+
 NAN, INF = float("nan"), float("inf")
 PROBE = np.random.default_rng(1).normal(size=(7, 4))
 # nothing that is valid and takes for ever, as many units and many epochs do
@@ -43,7 +50,7 @@ USUAL = {
     "hidden_layer_sizes": [(), 3, (3, 2), [np.int64(4)], (2, 2, 2), {2: 1}, "ab"],
     "activation": ["relu", "tanh", "logistic", "identity"],
     "k": [0, 10, 100, 0.3, np.float32(33.3)],
-    "n": [1, 2, 3, 4, np.uint8(1)],
+    "n": [1, 2, 3, 4, np.uint8(1), None],
     "aggregation": ["mean", "sum"],
     "initializer": ["zeros", "normal", "orthogonal", torch.nn.init.uniform_, print],
     "granularity": ["weight", "unit"],
@@ -80,6 +87,9 @@ USUAL = {
     "random_state": [0, np.random.RandomState(0), None, 2**40, np.uint8(3)],
     "device": ["auto", "cpu", torch.device("cpu"), "mps", "cuda:7", "meta", "cpu:1"],
     "skorch_callbacks": [None, [], [3], [()], [("a",)], [("a", 3)], ["x"], [None]],
+    "checkpoint": [None, "here", "nowhere/state"],
+    "checkpoint_every": [1, 2, np.uint8(3)],
+    "keep_checkpoint": [True, False],
     "verbose": [0, False],
 }
 EPOCHS = [1, 2, 3, np.uint8(2)]

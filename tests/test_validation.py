@@ -251,6 +251,13 @@ def test_hidden_layers_may_be_written_otherwise_in_a_later_call():
     clf.set_params(hidden_layer_sizes=[np.int64(5)]).partial_fit(X, Y)
 
 
+@pytest.mark.parametrize("sizes", [(), (5,), (5, 4)])
+def test_n_none_takes_all_layers_of_any_network(sizes):
+    clf = make(hidden_layer_sizes=sizes, n=None, reinit_every=1).fit(X, Y)
+    found = {record["layer"] for record in clf.reinit_history_}
+    assert found == {f"layers.{i}" for i in range(len(sizes) + 1)}
+
+
 @pytest.mark.parametrize("sizes", [(), (5,)])
 def test_without_re_initialisation_n_is_of_no_account(sizes):
     clf = make(hidden_layer_sizes=sizes, k=0, n=3).fit(X, Y)

@@ -230,6 +230,7 @@ def draw_all(results):
     """Yield the name and the figure of whatever there are results of."""
     if any(Path(results).glob("cycles_*.csv")):
         yield "cycles", rivals.draw(results)
+        yield "first", rivals.draw_one(results)
     rows = load(results, noise.STUDY)
     if len(rows):
         for dataset in rows["dataset"].unique():

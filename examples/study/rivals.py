@@ -86,13 +86,11 @@ TITLES = {
 
 def draw(folder, level=0.4):
     """Draw accuracy by epochs spent, with wrong labels, a panel for each data set."""
-    plain = load(folder, noise.STUDY)
-    parts = load(folder, cycles.STUDY), plain[plain["arm"] == "none"], forests(folder)
-    parts = [part[part["noise"] == level] for part in parts]
+    parts = _parts(folder, level)
     fig, axes = plt.subplots(2, 2, figsize=(8, 6.4), layout="constrained")
-    for ax, (dataset, title) in zip(axes.flat, TITLES.items(), strict=True):
-        _draw_panel(ax, *(part[part["dataset"] == dataset] for part in parts))
-        ax.set_title(title)
+    for ax, dataset in zip(axes.flat, TITLES, strict=True):
+        _draw_panel(ax, dataset, *parts)
+        ax.set_title(TITLES[dataset])
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy on clean test labels")
     for ax in axes[-1]:
@@ -103,8 +101,26 @@ def draw(folder, level=0.4):
     return fig
 
 
-def _draw_panel(ax, rows, plain, trees):
+def draw_one(folder, dataset="mnist-4000", level=0.4):
+    """Draw one data set, for the first page."""
+    fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    _draw_panel(ax, dataset, *_parts(folder, level))
+    ax.set_title(f"{TITLES[dataset]}, {level:.0%} of the training labels wrong")
+    ax.set(xlabel="epochs of training", ylabel="accuracy on clean test labels")
+    ax.legend(loc="center right")
+    return fig
+
+
+def _parts(folder, level):
+    """Take the runs of one share of wrong labels: of cycles, plain ones, forests."""
+    plain = load(folder, noise.STUDY)
+    parts = load(folder, cycles.STUDY), plain[plain["arm"] == "none"], forests(folder)
+    return [part[part["noise"] == level] for part in parts]
+
+
+def _draw_panel(ax, dataset, *parts):
     """Draw one data set."""
+    rows, plain, trees = (part[part["dataset"] == dataset] for part in parts)
     curve = plain.groupby("epoch")["test_accuracy"].mean()
     ax.plot(curve, color="0.45", lw=1.5, label="plain training")
     for arm, (label, colour, style) in LINES.items():
@@ -117,4 +133,4 @@ def _draw_panel(ax, rows, plain, trees):
     ax.plot(*first.mean(), "D", color="black", ms=7, label=label)
     height = trees["test_accuracy"].mean()
     ax.axhline(height, color="#009E73", ls=":", label="random forest")
-    ax.set_ylim(bottom=max(0.5, curve.min()))
+    ax.set_ylim(bottom=max(0.5, curve.min() - 0.02))

@@ -32,12 +32,17 @@ _OTHERS = {
     "k=10 n=2": {"n": 2},
     "k=30 n=2": {"k": 30, "n": 2},
     "k=70 n=2 reset": {"k": 70, "n": 2, "optimizer_state": "reset"},
+    "k=70 n=2 per_sample reset": {
+        "k": 70,
+        "n": 2,
+        "curvature": "per_sample",
+        "optimizer_state": "reset",
+    },
     "per_sample": {"curvature": "per_sample"},
     "random": {"criterion": "random"},
     "largest": {"criterion": "magnitude"},
 }
 for _name, _options in _OTHERS.items():
-    ARMS[_name] = _options
     ARMS[f"{_name} early_stopping"] = {"early_stopping": True, **_options}
 
 

@@ -48,17 +48,18 @@ def _is_parametrised(layer):
 
 
 def select_layers(module, n, names):
-    """Take the last `n` of the module's weight layers `names`; all can be scored."""
+    """Take the last `n` of the module's weight layers `names`, or all for None."""
     if not names:
         raise ValueError(
             f"{type(module).__name__} has no trainable layer with a weight matrix, so "
             "there is nothing to score. Add a linear or convolutional layer."
         )
+    n = len(names) if n is None else n
     if not isinstance(n, Integral) or not 1 <= n <= len(names):
         raise ValueError(
             f"n={n!r} is not possible: the module has {len(names)} weight layers "
             f"({', '.join(names)}), so n must be an integer from 1 to "
-            f"{len(names)}. Choose a smaller n."
+            f"{len(names)}, or None for all. Choose a smaller n."
         )
     last = names[-int(n) :]  # -n of numpy's unsigned numbers is positive
     check_names(module, last, names)

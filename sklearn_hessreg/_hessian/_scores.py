@@ -20,7 +20,7 @@ def hessian_scores(
     inputs: torch.Tensor | dict[str, torch.Tensor],
     targets: Any,
     *,
-    n: int = 1,
+    n: int | None = 1,
     layers: Sequence[str] | None = None,
     aggregation: Aggregation = "mean",
     curvature: Curvature = "mean_loss",
@@ -47,10 +47,10 @@ def hessian_scores(
     targets : object
         Passed to ``loss`` as it is. What the loss takes from elsewhere, such as the
         module's own parameters, counts as a constant.
-    n : int, default=1
-        Score the last ``n`` weight layers, in the order in which they are executed.
-        Ignored when ``layers`` is given. A weight that several layers share counts
-        once, as that of the last of them.
+    n : int or None, default=1
+        Score the last ``n`` weight layers, in the order in which they are executed;
+        None scores all. Ignored when ``layers`` is given. A weight that several
+        layers share counts once, as that of the last of them.
     layers : sequence of str, default=None
         Names of the layers to score, as in ``module.named_modules()``.
     aggregation : {"mean", "sum"}, default="mean"

@@ -157,7 +157,7 @@ class HessianReinit(Callback):
     def __init__(
         self,
         k: float = 10,
-        n: int = 1,
+        n: int | None = 1,
         aggregation: Aggregation = "mean",
         initializer: Initializer = "xavier_uniform",
         granularity: Granularity = "weight",
@@ -325,7 +325,8 @@ class HessianReinit(Callback):
         name = type(self).__name__
         validate_parameter_constraints(CALLBACK_CONSTRAINTS, self.get_params(), name)
         # where every epoch is a training of its own, records would add up for ever
-        del self.records_[: -KEPT_EVENTS * int(self.n)]
+        n = int(self.n or max(1, len(self.masks_)))
+        del self.records_[: -KEPT_EVENTS * n]
         net = uncompiled(net)
         if self.k > 0 and not has_lazy_parameters(net):
             self._event(net).check()

@@ -62,10 +62,11 @@ PARAMETERS = {
         "``ceil(k / 100 * count)`` of them. 0 switches the method off.",
     ),
     "n": Parameter(
-        [_POSITIVE],
+        [_POSITIVE, None],
         "int",
         1,
-        "How many of the last weight layers take part, the output layer among them. A "
+        "How many of the last weight layers take part, the output layer among them; "
+        "None takes all. A "
         "weight layer is a linear layer, a convolution or another module with a "
         "trained weight of two or more dimensions; an MLP has one more of them than "
         "hidden layers.",

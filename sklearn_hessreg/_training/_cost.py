@@ -27,7 +27,8 @@ def warn_if_expensive(spec, n_samples):
     if method["k"] == 0:
         return
     shapes = list(zip(spec.layer_units[1:], spec.layer_units, strict=False))
-    *hidden, output = shapes[-method["n"] :]
+    n = method["n"] or len(shapes)
+    *hidden, output = shapes[-n:]
     used = min(n_samples, method["hessian_samples"] or n_samples)
     event = sum(count_operations(used, *shape) for shape in hidden)
     # behind inputs of one sign the output layer factorises
@@ -39,7 +40,7 @@ def warn_if_expensive(spec, n_samples):
     ratio = event / epoch / every
     if ratio > 10 and event > 1e10:
         warn_at_caller(
-            f"The exact Hessian of the last n={method['n']} layers on {used} samples "
+            f"The exact Hessian of the last n={n} layers on {used} samples "
             f"takes up to {event:.0e} floating-point operations each time, {ratio:.0f} "
             "times the training between two re-initialisations. Fewer hessian_samples "
             "or curvature='per_sample' make it cheaper."

@@ -49,6 +49,7 @@ def train_by_lbfgs(net, dataset_train, dataset_valid):
         finally:
             run.write(run.x)
         run.end_epoch()
+    net.stop_training_ = True
 
 
 class Run:
@@ -96,7 +97,7 @@ class Run:
             self._go_on()
         self.write(x)
         net._zero_grad_optimizer()
-        J, penalty, y_pred = net.differentiate(self.batch)
+        J, penalty, y_pred = net.compute_gradient(self.batch)
         value = J.item() + penalty
         self.step = {"loss": net.reported(J).add_(penalty), "y_pred": y_pred}
         net.notify(

@@ -9,6 +9,7 @@ from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
+from sklearn_hessreg._training._gradients import are_unwatched, backward, forward
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
 from sklearn_hessreg._training._scores import record_scores
@@ -51,6 +52,7 @@ class MLPNet(ShortcutNet):
         self.validated_ = []
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
+        self.is_unwatched_ = None
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train by the solver's own loop, where it has one."""
@@ -84,11 +86,11 @@ class MLPNet(ShortcutNet):
 
     def train_step_single(self, batch, **fit_params):
         """Compute loss and gradient; the loss is what is recorded of it."""
-        J, penalty, y_pred = self.differentiate(batch)
+        J, penalty, y_pred = self.compute_gradient(batch)
         loss = self.reported(J)
         return {"loss": loss.add_(penalty) if penalty else loss, "y_pred": y_pred}
 
-    def differentiate(self, batch):
+    def compute_gradient(self, batch):
         """Compute J, MLPClassifier's penalty, the outputs, and the gradient.
 
         The penalty is alpha |W|^2 / (2 * weight of the batch). Its gradient goes in by
@@ -97,9 +99,7 @@ class MLPNet(ShortcutNet):
         """
         self._set_training(True)
         X, (_, weight) = batch
-        y_pred = self.infer(X)
-        J = self.get_loss(y_pred, batch[1], training=True)
-        J.backward()
+        y_pred, J = self._differentiate(*batch)
         alpha = self.spec.alpha
         decay = alpha / (len(X) if weight is None else weight.sum().item())
         if self.decay_in_optimizer_:
@@ -116,6 +116,25 @@ class MLPNet(ShortcutNet):
         """Scale J to what is recorded of it."""
         share = self.spec.head.reported_share(self.spec.layer_units[-1])
         return loss if share == 1 else loss * share
+
+    def _differentiate(self, X, y):
+        """Return outputs and J of a batch, and leave the gradients."""
+        if self.is_unwatched_ is None:
+            self.is_unwatched_ = are_unwatched(self)
+        if not (self.is_unwatched_ and isinstance(X, torch.Tensor)):
+            y_pred = self.infer(X)
+            loss = self.get_loss(y_pred, y, training=True)
+            loss.backward()
+            return y_pred, loss
+        spec, layers = self.spec, self.module_.layers
+        pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        h, y_pred = forward(pairs, self.module_.activation, X)
+        loss = self.get_loss(y_pred, y, training=True)
+        D = spec.head.derivative(y_pred, *y)
+        gradients = backward(pairs, spec.activation, h, D)
+        for layer, both in zip(reversed(layers), gradients, strict=True):
+            layer.weight.grad, layer.bias.grad = both
+        return y_pred, loss
 
     def _flat_weights(self):
         """Pair the weights with flat views outside autograd, kept while they hold."""
@@ -142,6 +161,7 @@ class MLPNet(ShortcutNet):
         self.validated_ = []
         self._flatten_weights()
         self.find_listeners()
+        self.is_unwatched_ = None  # asked after the callbacks have begun the epoch
         before = self.epoch
         if self.history:
             self.history[-1]["batches"] = []  # many times the size of the rest

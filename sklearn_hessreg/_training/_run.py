@@ -8,11 +8,12 @@ from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._torch_context import plain_torch
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_samples
 from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
+from sklearn_hessreg._training._folders import own_folders
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._split import ValidationSplit
-from sklearn_hessreg._training._state import continue_from, restore
+from sklearn_hessreg._training._state import GoOn, continue_from, restore
 
 
 def train(
@@ -47,11 +48,13 @@ def train(
         Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
     work = count_largest_product(spec, train_data[0])
-    with threads_for(work), plain_torch(spec.device), torch.enable_grad():
+    folders = own_folders(spec.skorch_callbacks)
+    with folders, threads_for(work), plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
         position = None if state is None else state["position"]
         if position is not None:
             random_state.set_state(position["before_split"])
+            callbacks = [("go_on", GoOn(state)), *callbacks]
         elif state is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))

@@ -3,7 +3,8 @@
 Every shortcut says what it is worth: the time of an epoch without it, as a multiple of
 that with it (20 features, 100 units, two classes, float64, batches of 32, one thread,
 median of seven pairs). Beside these the flat weights of MLPNet are worth 1.03, Adam's
-direct call of torch's kernel 1.18.
+direct call of torch's kernel 1.18, gradients as matrix products 1.29 (500 rows, time of
+the processor).
 """
 
 import torch

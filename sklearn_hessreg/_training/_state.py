@@ -10,7 +10,7 @@ from copy import copy
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
 
 KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
@@ -43,9 +43,12 @@ def restore(net, state):
     for name, stored in state["callbacks"]:
         if name in own:
             _remember(own[name], stored)
-    pairs = [(name, own.get(name, stored)) for name, stored in state["callbacks"]]
-    net.callbacks = [(name, callback) for name, callback in pairs if name not in own]
-    net.callbacks_ = pairs
+    users = [pair for pair in state["callbacks"] if not isinstance(pair[1], dict)]
+    net.callbacks = users
+    # verbose may have changed, with which PrintLog comes, as the last one, or goes
+    places = dict(state["callbacks"]) | own
+    pairs = {name: own.get(name) or dict(users).get(name) for name in places}
+    net.callbacks_ = [(name, callback) for name, callback in pairs.items() if callback]
     if state["position"] is not None:
         _return_to(net, state["position"])
 
@@ -91,9 +94,13 @@ def to_plain(state):
     So a dump needs no device, opens with other versions of torch and skorch, and skops
     asks for no trust but in the types of this package.
     """
+    return {**to_arrays(state), "history": _pack(state["history"])}
+
+
+def to_arrays(state):
+    """Make arrays of a state's tensors, and leave out what is made anew."""
     callbacks = [(name, _portable(stored)) for name, stored in state["callbacks"]]
-    packed = {"history": _pack(state["history"]), "callbacks": callbacks}
-    return {name: _to_arrays(value) for name, value in {**state, **packed}.items()}
+    return _to_arrays({**state, "callbacks": callbacks})
 
 
 def _own_callbacks(net):
@@ -132,7 +139,30 @@ def _position(net):
         "dropout": net.module_.dropout.generator.get_state(),
         "n_epochs_begun": net.n_epochs_begun_,
         "stop_training": net.stop_training_,
+        "schedules": {
+            name: callback.lr_scheduler_.state_dict()
+            for name, callback in net.callbacks_
+            if isinstance(callback, LRScheduler)
+        },
     }
+
+
+class GoOn(Callback):
+    """Undo what schedules do to an optimizer when training begins once more.
+
+    skorch makes them anew then, and in their first step they divide the learning rate
+    again. To be the last callback of a training that goes on.
+    """
+
+    def __init__(self, state):
+        self.state = state
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Bring optimizer and schedules to where they were."""
+        net.optimizer_.load_state_dict(_copies(self.state["optimizer"]))
+        callbacks = dict(net.callbacks_)
+        for name, schedule in self.state["position"]["schedules"].items():
+            callbacks[name].lr_scheduler_.load_state_dict(schedule)
 
 
 def _return_to(net, position):

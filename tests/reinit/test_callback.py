@@ -114,6 +114,12 @@ def test_n_1_leaves_the_hidden_layer_alone():
         assert torch.equal(end["hidden.weight"], begin["hidden.weight"])
 
 
+def test_n_none_redraws_weights_of_every_layer():
+    for end, begin, *_ in pairs(fit(every_epoch(k=50, n=None))):
+        for name in ("hidden.weight", "out.weight"):
+            assert not torch.equal(begin[name], end[name])
+
+
 def test_unit_redraws_whole_rows_and_zeroes_their_biases():
     net = fit(every_epoch(k=25, n=2, granularity="unit", initializer="zeros"))
     for end, begin, *_ in pairs(net):

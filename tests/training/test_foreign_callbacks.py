@@ -12,6 +12,9 @@ from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+optuna = pytest.importorskip("optuna")
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 
 def make(*callbacks, **options):
     options = {
@@ -75,12 +78,90 @@ class Prune(Callback):
         self.seen_ = len(net.history)
 
 
-@pytest.mark.parametrize(
-    "callback", [Log(threading.Lock()), Prune(1)], ids=["lock", "other name"]
-)
-def test_a_callback_that_cannot_be_cloned_takes_part_itself(callback):
+def test_a_callback_that_keeps_a_parameter_elsewhere_takes_part_itself():
+    callback = Prune(1)
     make(callback).fit(X, Y)
     assert callback.seen_ == 12
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_callback_is_made_anew_of_its_very_parameters(named):
+    callback = Log(threading.Lock())
+    clf = make(("log", callback) if named else callback).fit(X, Y)
+    trained = dict(clf.net_.callbacks_)["log" if named else "Log"]
+    assert trained is not callback
+    assert trained.writer is callback.writer
+
+
+class Report(Callback):
+    """Report to a trial and give it up, as Optuna's examples do."""
+
+    def __init__(self, trial):
+        self.trial = trial
+
+    def on_epoch_end(self, net, **kwargs):
+        epoch = len(net.history)
+        self.trial.report(net.history[-1, "train_loss"], epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+class ReportTask:
+    """The same as a callback of scikit-learn's."""
+
+    def __init__(self, trial):
+        self.trial = trial
+
+    def setup(self, estimator, context):
+        self.epoch = 0
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return False
+        self.epoch += 1
+        self.trial.report(float(self.epoch), self.epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+        return False
+
+
+def fit_of(kind, trial):
+    clf = make(max_iter=4)
+    if kind is Report:
+        return clf.set_params(skorch_callbacks=[Report(trial)])
+    pytest.importorskip("sklearn.callback")
+    return clf.set_callbacks(ReportTask(trial))
+
+
+@pytest.mark.parametrize("kind", [Report, ReportTask])
+def test_a_running_trial_in_memory_is_reported_to(kind):
+    study = optuna.create_study()
+
+    def objective(trial):
+        fit_of(kind, trial).fit(X, Y)
+        return 0.0
+
+    study.optimize(objective, n_trials=1)
+    assert list(study.trials[0].intermediate_values) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [Report, ReportTask])
+def test_a_running_trial_can_be_pruned(kind):
+    study = optuna.create_study(pruner=optuna.pruners.ThresholdPruner(upper=-1.0))
+
+    def objective(trial):
+        fit_of(kind, trial).fit(X, Y)
+        return 0.0
+
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].state.name == "PRUNED"
+    assert list(study.trials[0].intermediate_values) == [1]
 
 
 def test_a_schedule_with_state_in_the_optimizer_goes_on_in_a_warm_start():
@@ -95,6 +176,41 @@ def test_a_checkpoint_may_monitor_the_best_validation_accuracy(tmp_path):
     best = [i for i, row in enumerate(clf.history_) if row["valid_acc_best"]]
     scores = clf.validation_scores_
     assert best == [i for i, s in enumerate(scores) if s > max(scores[:i], default=0)]
+
+
+class FitOnceMore(Callback):
+    """Let another fit begin while this one trains."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def on_train_end(self, net, **kwargs):
+        self.other.fit(X, Y)
+
+
+def keep_best(folder, prefix=""):
+    return Checkpoint(
+        monitor="train_loss_best", load_best=True, dirname=folder, fn_prefix=prefix
+    )
+
+
+def test_two_fits_at_once_do_not_share_the_folder_of_a_checkpoint(tmp_path):
+    other = make(keep_best(tmp_path))
+    with pytest.raises(ValueError, match=r"Another fit is writing.*of its own"):
+        make(keep_best(tmp_path), FitOnceMore(other)).fit(X, Y)
+
+
+@pytest.mark.parametrize(("folder", "prefix"), [("other", ""), ("", "two")])
+def test_two_fits_at_once_may_write_to_two_places(tmp_path, folder, prefix):
+    other = make(keep_best(tmp_path / folder, prefix))
+    make(keep_best(tmp_path), FitOnceMore(other)).fit(X, Y)
+    assert other.n_iter_ == 12
+
+
+def test_the_folder_of_a_checkpoint_is_free_after_an_error(tmp_path):
+    with pytest.raises(ValueError, match="Another fit"):
+        make(keep_best(tmp_path), FitOnceMore(make(keep_best(tmp_path)))).fit(X, Y)
+    assert make(keep_best(tmp_path)).fit(X, Y).n_iter_ == 12
 
 
 @pytest.mark.parametrize("callback", [EpochScoring("accuracy"), EpochScoring])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, LRScheduler
-from training_cases import DATA, make_spec
+from training_cases import DATA, assert_same, make_spec
 
 from sklearn_hessreg._training import capture, to_plain, train
 from sklearn_hessreg._validation import split_validation
@@ -43,8 +43,6 @@ CASES = {
     ),
 }
 CAPTURED_AFTER = 5
-# the clock; where skorch's LRScheduler began to count, which it reads for batches alone
-DIFFERENT = {"dur", "seconds", "epoch_start_time_", "batch_idx_"}
 GO_ON = """
 import pickle, sys
 from numpy.random import RandomState
@@ -105,25 +103,6 @@ def ends():
     )
     on = pickle.loads(child.stdout)
     return {name: (whole[name][0], on[name]) for name in on}
-
-
-def assert_same(one, two):
-    """Compare nested values to the bit, but for what differs by its nature."""
-    if isinstance(one, dict):
-        assert one.keys() == two.keys()
-        for name in one.keys() - DIFFERENT:
-            assert_same(one[name], two[name])
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(two)
-        for a, b in zip(one, two, strict=True):
-            assert_same(a, b)
-    elif isinstance(one, np.ndarray):
-        assert one.dtype == two.dtype
-        assert np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
-    elif isinstance(one, Callback):
-        assert_same(vars(one), vars(two))
-    else:
-        assert one == two or one != one
 
 
 @pytest.mark.parametrize("part", ["weights", "optimizer", "callbacks"])

@@ -1,0 +1,96 @@
+r"""The MLP's gradients as the matrix products that they are, without autograd's record.
+
+With inputs :math:`h_0`, layers :math:`z_l = h_{l-1} W_l^\top + b_l` and activations
+:math:`h_l = f(z_l)`, the head's derivative :math:`D_L = \partial J/\partial z_L` gives
+
+.. math:: \frac{\partial J}{\partial W_l} = D_l^\top h_{l-1}, \qquad
+          \frac{\partial J}{\partial b_l} = \sum_n D_{ln}, \qquad
+          D_{l-1} = D_l W_l \odot f'(z_{l-1}).
+
+They are those of autograd, of classes to the bit and of numbers up to rounding, and
+taken where nobody can tell: from plain layers, without hooks and without callbacks that
+look at batches. A step of a small network (20 features, 100 units, batches of 32) takes
+half the time.
+"""
+
+import torch
+from torch.nn.modules import module as torch_module
+
+from sklearn_hessreg._training._module import MLP, Linear
+
+# D * f'(z) from D and h = f(z), by the kernels of autograd
+_backward = torch.ops.aten
+TIMES_DERIVATIVE = {
+    "identity": lambda D, h: D,
+    "logistic": _backward.sigmoid_backward.default,
+    "tanh": _backward.tanh_backward.default,
+    "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
+}
+
+
+def are_unwatched(net):
+    """Tell whether the products give all that anybody can see of a net's batches.
+
+    An activation without a derivative here, and anything that is not as the net was
+    built, is left to autograd.
+    """
+    spec, module = net.spec, net.module_
+    return (
+        net.device == "cpu"
+        and spec.activation in TIMES_DERIVATIVE
+        and not any(net.listeners_.values())
+        and not torch.is_anomaly_enabled()
+        and not torch_module._has_any_global_hook()
+        and type(module) is MLP
+        and module.dropout.p == 0
+        and all(type(layer) is Linear for layer in module.layers)
+        and not any(_is_watched_module(m) for m in module.modules())
+        and not any(_is_watched_parameter(p) for p in module.parameters())
+        and _is_plain_criterion(net.criterion_, spec.head.criterion)
+    )
+
+
+def _is_watched_module(m):
+    """Tell whether a module has hooks, or a forward pass of its own."""
+    return bool(
+        m._forward_hooks
+        or m._forward_pre_hooks
+        or m._backward_hooks
+        or m._backward_pre_hooks
+        or "forward" in vars(m)
+    )
+
+
+def _is_watched_parameter(p):
+    """Tell whether a parameter has hooks, or is frozen."""
+    hooks = p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+    return bool(hooks) or not p.requires_grad
+
+
+def _is_plain_criterion(criterion, make):
+    """Tell whether a criterion is as the head makes it, without hooks and options."""
+    made = make()
+    set_by_the_net = ("training", "reduction")
+    own, plain = (
+        {name: value for name, value in vars(c).items() if name not in set_by_the_net}
+        for c in (criterion, made)
+    )
+    return type(criterion) is type(made) and own == plain
+
+
+def forward(layers, activation, X):
+    """Return h_0 to h_{L-1} and the outputs z_L for pairs of W and b."""
+    h = [X]
+    *hidden, (W, b) = layers
+    for V, c in hidden:
+        h.append(activation(torch.addmm(c, h[-1], V.t())))
+    return h, torch.addmm(b, h[-1], W.t())
+
+
+def backward(layers, activation, h, D):
+    """Yield the gradients of W_l and b_l from the last layer to the first."""
+    times_derivative = TIMES_DERIVATIVE[activation]
+    for (W, _), x in zip(reversed(layers), reversed(h), strict=True):
+        yield D.t() @ x, D.sum(0)
+        if x is not h[0]:
+            D = times_derivative(D @ W, x)

@@ -1,0 +1,404 @@
+"""A fit that is killed and called again ends as the uninterrupted one, to the bit."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback, LRScheduler
+from training_cases import X, Y, assert_same
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg._training import Checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+SGD = {"solver": "sgd", "learning_rate_init": 0.1}
+QUICK = {"tol": 0.05, "n_iter_no_change": 1}
+CASES = {
+    "adam": {},
+    "sgd": SGD,
+    "adaptive": {**SGD, **QUICK, "learning_rate": "adaptive", "k": 0},
+    "invscaling": {**SGD, "learning_rate": "invscaling"},
+    "a torch optimizer": {"solver": torch.optim.RMSprop},
+    "dropout": {"dropout": 0.4},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 3, "k": 0},
+    "plateau": {**QUICK, "reinit_every": "plateau"},
+    "plateau of the score": {
+        **QUICK,
+        "reinit_every": "plateau",
+        "early_stopping": True,
+    },
+    "few snapshots": {"n_snapshots": 2},
+    "reset of units": {"optimizer_state": "reset", "granularity": "unit"},
+    "random": {"criterion": "random"},
+    "lbfgs": {"solver": "lbfgs"},
+    "a schedule of skorch": {
+        "skorch_callbacks": [LRScheduler("StepLR", step_size=2, gamma=0.7)]
+    },
+}
+POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
+KILLS = [
+    *((case, "before the move") for case in CASES),
+    *(("plateau of the score", point) for point in POINTS if point != POINTS[2]),
+    ("a schedule of skorch", "after the move"),  # that is where the schedule steps
+]
+# One process forks all others, so that torch is imported once.
+KILL = """
+import os, pickle, signal, sys, warnings
+from pathlib import Path
+import numpy as np
+from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg._training import _checkpoint, _net
+warnings.simplefilter("ignore")
+
+def die(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def at_call(number, original, before, after):
+    def call(*args, **kwargs):
+        call.count += 1
+        if call.count == number:
+            before(*args)
+        result = original(*args, **kwargs)
+        if call.count == number:
+            after()
+        return result
+    call.count = 0
+    return call
+
+def half(state, file):
+    written = pickle.dumps(state)
+    file.write(written[: len(written) // 2])
+    file.flush()
+    die()
+
+def nothing(*args):
+    pass
+
+def arm(point):
+    if point == "in a batch":  # of the sixth epoch
+        step = _net.MLPNet.train_step_single
+        _net.MLPNet.train_step_single = at_call(33, step, die, nothing)
+    elif point == "half written":
+        _checkpoint._dump = at_call(5, _checkpoint._dump, half, nothing)
+    elif point == "before the move":
+        os.replace = at_call(4, os.replace, die, nothing)
+    elif point == "after the move":
+        os.replace = at_call(4, os.replace, nothing, die)
+    elif point == "begun":
+        os.link = at_call(1, os.link, nothing, die)
+
+def fit(name, params, path, point=None):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            arm(point)
+            clf = HessianRegularizedMLPClassifier(**params, checkpoint=path)
+            clf.fit(X, Y)
+            (folder / name).write_bytes(pickle.dumps(clf.net_.__getstate__()["state"]))
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1]
+
+X, Y, cases, kills, folder = pickle.load(sys.stdin.buffer)
+for case, params in cases.items():
+    assert fit(case, params, None) == 0
+results = {}
+for case, point in kills:
+    name = f"{case}, {point}"
+    place = folder / f"{name} files"
+    place.mkdir()
+    killed = fit("unused", cases[case], place / "state", point)
+    on = fit(name, cases[case], place / "state")
+    results[name] = killed, on, os.listdir(place)
+pickle.dump(results, sys.stdout.buffer)
+"""
+
+
+def make(**options):
+    options = {
+        "hidden_layer_sizes": (8, 6),
+        "k": 20,
+        "n": 2,
+        "reinit_every": 2,
+        "hessian_samples": 32,
+        "batch_size": 25,
+        "learning_rate_init": 0.01,
+        "max_iter": 12,
+        "device": "cpu",
+        "random_state": 0,
+        **options,
+    }
+    return HessianRegularizedMLPClassifier(**options)
+
+
+def state_of(clf):
+    return clf.net_.__getstate__()["state"]
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    cases = {name: make(**case).get_params() for name, case in CASES.items()}
+    for params in cases.values():
+        del params["checkpoint"]  # which differs from fit to fit
+    child = subprocess.run(
+        [sys.executable, "-c", KILL],
+        input=pickle.dumps((X, Y, cases, KILLS, folder)),
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return folder, pickle.loads(child.stdout)
+
+
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@posix
+@pytest.mark.parametrize(("case", "point"), KILLS)
+def test_a_fit_that_was_killed_goes_on_to_the_same_end_to_the_bit(ends, case, point):
+    folder, results = ends
+    killed, on, _ = results[f"{case}, {point}"]
+    assert (killed, on) == (9, 0)
+    whole, resumed = (
+        pickle.loads((folder / name).read_bytes())
+        for name in (case, f"{case}, {point}")
+    )
+    for part in ("weights", "optimizer", "callbacks"):
+        assert_same(whole[part], resumed[part])
+
+
+@posix
+def test_nothing_is_left_when_training_has_ended(ends):
+    assert {name: left for name, (*_, left) in ends[1].items() if left} == {}
+
+
+class BreakOffError(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupted(tmp_path, monkeypatch):
+    """Leave the checkpoint of a fit that broke off after five epochs."""
+
+    def leave(path=tmp_path / "state", **options):
+        write = Checkpoint.on_epoch_end
+
+        def write_and_break(self, net, **kwargs):
+            write(self, net, **kwargs)
+            if net.n_epochs_begun_ == 5:
+                raise BreakOffError
+
+        clf = make(**options, checkpoint=path)
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoint, "on_epoch_end", write_and_break)
+            with pytest.raises(BreakOffError):
+                clf.fit(X, Y)
+        return path
+
+    return leave
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"k": 30}, r"k was 20\.0 there and is 30\.0 here"),
+        ({"max_iter": 20}, "max_iter was 12 there and is 20 here"),
+        ({"random_state": 1}, "random_state was 0 there and is 1 here"),
+        ({"solver": torch.optim.SGD}, "solver was 'adam' there"),
+    ],
+)
+def test_another_parameter_is_an_error_that_names_both_values(
+    interrupted, change, named
+):
+    path = interrupted()
+    with pytest.raises(ValueError, match=named):
+        make(**change, checkpoint=path).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"X": X + 1e-9, "y": Y}, "X has other values"),
+        ({"X": X, "y": Y[::-1].copy()}, "y has other values"),
+        ({"X": X, "y": Y, "sample_weight": Y + 1.0}, "sample_weight has other"),
+        ({"X": X, "y": Y, "X_val": X, "y_val": Y}, "X_val has other values"),
+    ],
+)
+def test_other_data_are_an_error_that_names_them(interrupted, data, named):
+    path = interrupted()
+    with pytest.raises(ValueError, match=named):
+        make(checkpoint=path).fit(**data)
+
+
+def test_another_version_is_an_error_that_names_both(interrupted, monkeypatch):
+    path = interrupted()
+    monkeypatch.setattr(
+        "sklearn_hessreg._training._fingerprint.version", lambda name: "9.9"
+    )
+    with pytest.raises(ValueError, match=r"torch was of version 2\..* is of 9\.9 here"):
+        make(checkpoint=path).fit(X, Y)
+
+
+def test_an_error_leaves_the_file_as_it_was(interrupted):
+    path = interrupted()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="other"):
+        make(k=30, checkpoint=path).fit(X, Y)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"verbose": 1}, {"checkpoint_every": 3}, {"keep_checkpoint": True}],
+    ids=str,
+)
+def test_what_changes_no_bit_may_change(interrupted, change, capsys):
+    path = interrupted()
+    on = make(**change, checkpoint=path).fit(X, Y)
+    assert_same(state_of(on)["weights"], state_of(make().fit(X, Y))["weights"])
+
+
+def test_memory_order_is_not_data(interrupted):
+    path = interrupted()
+    make(checkpoint=path).fit(np.asfortranarray(X), Y)
+    assert not path.exists()
+
+
+def test_draws_of_no_seed_are_resumed(interrupted):
+    path = interrupted(random_state=None)
+    left = path.read_bytes()
+    one = make(random_state=None, checkpoint=path).fit(X, Y)
+    path.write_bytes(left)
+    two = make(random_state=None, checkpoint=path).fit(X, Y)
+    assert_same(state_of(one), {**state_of(two), "history": state_of(one)["history"]})
+    assert one.net_.spec.seed == two.net_.spec.seed
+
+
+def test_the_users_random_state_ends_where_it_would(interrupted):
+    path = interrupted(random_state=np.random.RandomState(3))
+    one, two = np.random.RandomState(3), np.random.RandomState(3)
+    make(random_state=one, checkpoint=path).fit(X, Y)
+    make(random_state=two).fit(X, Y)
+    assert one.randint(1000) == two.randint(1000)
+
+
+def test_a_warm_start_goes_on_too(interrupted):
+    path = interrupted(warm_start=True)
+    first = make(warm_start=True, checkpoint=path).fit(X, Y)
+    whole = make(warm_start=True).fit(X, Y).fit(X, Y)
+    assert_same(state_of(first.fit(X, Y))["weights"], state_of(whole)["weights"])
+
+
+def test_a_warm_start_from_other_weights_is_another_fit(tmp_path):
+    clf = make(warm_start=True, keep_checkpoint=True, checkpoint=tmp_path / "state")
+    clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"layers\.0\.weight of the previous fit"):
+        clf.fit(X, Y)
+
+
+def test_a_kept_checkpoint_holds_the_end(tmp_path, monkeypatch):
+    options = {"checkpoint": tmp_path / "state", "checkpoint_every": 5}
+    whole = make(**options, keep_checkpoint=True).fit(X, Y)
+    monkeypatch.setattr(
+        "sklearn_hessreg._training._net.MLPNet.train_step_single", None
+    )  # nothing is trained again
+    again = make(**options).fit(X, Y)
+    assert_same(state_of(whole)["weights"], state_of(again)["weights"])
+
+
+def test_the_state_is_written_each_so_many_epochs_and_at_both_ends(
+    tmp_path, monkeypatch
+):
+    written = []
+    write = Checkpoint._write
+    monkeypatch.setattr(
+        Checkpoint,
+        "_write",
+        lambda self, net: [written.append(net.n_epochs_begun_), write(self, net)],
+    )
+    make(checkpoint=tmp_path / "state", checkpoint_every=5).fit(X, Y)
+    assert written == [0, 5, 10, 12]
+
+
+def test_a_folder_has_a_file_for_each_fit_of_a_search(tmp_path):
+    clf = make(checkpoint=tmp_path, keep_checkpoint=True)
+    GridSearchCV(clf, {"k": [0, 20]}, cv=2, refit=False).fit(X, Y)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_needs_a_seed(tmp_path):
+    with pytest.raises(ValueError, match=r"random_state=None.*Set random_state"):
+        make(checkpoint=tmp_path, random_state=None).fit(X, Y)
+
+
+class FitOfOther(Callback):
+    """Let another fit begin with the same file before this one writes it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_begin(self, net, **kwargs):
+        make(k=30, checkpoint=self.path, keep_checkpoint=True).fit(X, Y)
+
+
+def test_a_fit_that_began_beside_another_one_refuses_its_file(tmp_path):
+    path = tmp_path / "state"
+    with pytest.raises(ValueError, match="k was 30"):
+        make(skorch_callbacks=[FitOfOther(path)], checkpoint=path).fit(X, Y)
+    assert os.listdir(tmp_path) == ["state"]
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_and_left(tmp_path):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(X))
+    with pytest.raises(ValueError, match=r"model\.pkl.* is no checkpoint"):
+        make(checkpoint=path).fit(X, Y)
+    assert np.array_equal(pickle.loads(path.read_bytes()), X)
+
+
+def test_a_damaged_file_is_an_error_with_a_way_out(interrupted):
+    path = interrupted()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"damaged.*Delete it"):
+        make(checkpoint=path).fit(X, Y)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder"):
+        make(checkpoint=tmp_path / "none" / "state").fit(X, Y)
+
+
+def test_parameters_that_cannot_be_pickled_are_named(tmp_path):
+    clf = make(initializer=lambda tensor, generator: tensor.zero_())
+    clf.set_params(checkpoint=tmp_path / "state")
+    with pytest.raises(ValueError, match=r"initializer=.*cannot be pickled"):
+        clf.fit(X, Y)
+
+
+def test_partial_fit_refuses_a_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="partial_fit writes no checkpoint"):
+        make(checkpoint=tmp_path / "state").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+class StopInTheFourth(Callback):
+    """Interrupt as Ctrl-C does."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == 4:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+def test_an_interrupted_fit_leaves_its_checkpoint(tmp_path):
+    path = tmp_path / "state"
+    make(skorch_callbacks=[StopInTheFourth()], checkpoint=path).fit(X, Y)
+    assert path.exists()
