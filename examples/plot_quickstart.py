@@ -3,8 +3,8 @@ Quickstart
 ==========
 
 The classifier stands where MLPClassifier stood: in a pipeline, with labels of any kind.
-Where training would stop it keeps the network, re-initialises ``k`` percent of the
-weights of the last ``n`` layers and goes on; the mean of the networks kept predicts.
+Where training would stop it keeps the network, re-initialises most of its weights and
+goes on; the mean of the networks kept predicts.
 """
 
 import matplotlib.pyplot as plt

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from settings import PAPER
 from sklearn.exceptions import NotFittedError
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -88,6 +89,7 @@ DATA = {
 def make(**options):
     return HessianRegularizedMLPClassifier(
         **{
+            **PAPER,
             "hidden_layer_sizes": (5,),
             "max_iter": 2,
             "reinit_every": 1,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from reference import assert_equal_to_reference, reference_scores
 from scipy import sparse
+from settings import PAPER
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -45,6 +46,7 @@ def make(loss="squared_error", **options):
     if loss == "absolute_error":
         options = {"criterion": "magnitude", **options}
     options = {
+        **PAPER,
         "hidden_layer_sizes": (8,),
         "delta": 0.3,
         "max_iter": 10,
