@@ -57,8 +57,8 @@ clf = HessianRegularizedMLPClassifier(
 )
 grid = [
     {"k": [0], "early_stopping": [False, True]},
-    {"k": [10, 30], "n": [1, 3]},
-    {"k": [30], "n": [3], "criterion": ["random"]},
+    {"k": [10, 70], "n": [1, None]},
+    {"k": [70], "criterion": ["random"]},
 ]
 monitor = ScoringMonitor(scoring=scores)
 search = GridSearchCV(

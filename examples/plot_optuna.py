@@ -54,6 +54,8 @@ def train(trial, max_k):
         hidden_layer_sizes=(64, 32),
         k=trial.suggest_int("k", min(max_k, 1), max_k),
         batch_size=16,
+        curvature="mean_loss",
+        optimizer_state="keep",  # better where events are frequent
         # with an int every call of partial_fit would shuffle alike
         random_state=np.random.RandomState(0),
         **params,

@@ -80,9 +80,8 @@ hidden = HessianScoresDisplay.from_estimator(
 plt.show()
 
 # %%
-# Of what is chosen, between a third and a bit more than a half had been chosen the time
-# before, where chance would give a tenth; and some output units are hit more than
-# others.
+# Of what is chosen, between a third and three quarters had been chosen the time before,
+# where chance would give a tenth; and some output units are hit more than others.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 overlap = ReinitHistoryDisplay.from_estimator(regularised, ax=left)

@@ -65,13 +65,7 @@ stopping = {"early_stopping": True, "n_iter_no_change": 5}
 arms = {
     "plain": {"k": 0, "n_iter_no_change": np.inf},
     "early stopping": {"k": 0, **stopping},
-    "cycles": {
-        "k": 70,
-        "n": 4,
-        "curvature": "per_sample",
-        "optimizer_state": "reset",
-        **stopping,
-    },
+    "cycles": stopping,
 }
 first, results = {}, {name: [] for name in arms}
 for seed in range(SEEDS):

@@ -1,6 +1,7 @@
 """scikit-learn's own checks, for the defaults and for every option of the method."""
 
 import pytest
+from settings import PAPER
 from sklearn.datasets import make_blobs
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -15,6 +16,7 @@ from sklearn_hessreg import (
 # small nets, few epochs, a high learning rate: the checks ask for some accuracy, which
 # the mean over the networks of so early epochs has not
 FAST = {
+    **PAPER,
     "hidden_layer_sizes": (16,),
     "max_iter": 15,
     "learning_rate_init": 0.03,

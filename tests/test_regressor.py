@@ -9,6 +9,7 @@ import pytest
 import torch
 from reference import assert_equal_to_reference, reference_scores
 from scipy import sparse
+from settings import PAPER
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -45,6 +46,7 @@ def make(loss="squared_error", **options):
     if loss == "absolute_error":
         options = {"criterion": "magnitude", **options}
     options = {
+        **PAPER,
         "hidden_layer_sizes": (8,),
         "delta": 0.3,
         "max_iter": 10,
@@ -278,7 +280,7 @@ BAD = {
     "early stopping on a row": (
         Y,
         {"early_stopping": True, "validation_fraction": 0.001},
-        "1 samples for validation, at least 2",
+        "leaves 1 samples for it, at least 2",
     ),
 }
 BAD_VALIDATION = {

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
+from settings import PAPER
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -19,9 +20,8 @@ Y = np.arange(60) % 3
 
 
 def make(**options):
-    return HessianRegularizedMLPClassifier(
-        **{"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, **options}
-    )
+    options = {**PAPER, "hidden_layer_sizes": (5,), "random_state": 0, **options}
+    return HessianRegularizedMLPClassifier(**{"max_iter": 2, **options})
 
 
 INDICATORS_OF_OTHER_VALUES = {

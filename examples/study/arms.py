@@ -36,6 +36,7 @@ def _schedule(value):
     )
 
 
+PAPER = {"k": 10, "n": 1, "curvature": "mean_loss", "optimizer_state": "keep"}
 _FLAGS = {
     "none": {"k": 0},
     "ours": {},
@@ -95,11 +96,13 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
     callbacks = list(callbacks)
     if arm.split()[0] == "fading":
         names = FadingReinit().get_params().keys() & method.keys()
-        options = {"reinit_every": 1} | {name: method.pop(name) for name in names}
+        options = (
+            PAPER | {"reinit_every": 1} | {name: method.pop(name) for name in names}
+        )
         callbacks.insert(
             0, FadingReinit(**options, monitor="train_loss", random_state=seed)
         )
-    plain = {"k": 0, "reinit_every": 1, "n_snapshots": 1}
+    plain = PAPER | {"k": 0, "reinit_every": 1, "n_snapshots": 1}
     endless = {"alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
     return HessianRegularizedMLPClassifier(
         **plain | endless | settings | method,

@@ -18,7 +18,7 @@ PAIRS = [
     ("method", "weight_decay tuned"),
     ("method", "forest"),
     ("method", "boosting"),
-    ("defaults", "early stopping"),
+    ("k=10, n=1", "early stopping"),
 ]
 EPOCH = 60  # of the tuned arms of the study of long training
 

@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
+from study.arms import PAPER
 from study.data import with_wrong_labels
 from study.runner import Study
 
@@ -26,19 +27,17 @@ ARMS = {
     "none early_stopping": {"k": 0, "early_stopping": True},
     "default early_stopping": {"early_stopping": True},
 }
-# what the defaults might be instead; five seeds of ten
+# the other candidates for the defaults; five seeds of ten
 _OTHERS = {
-    "k=30": {"k": 30},
-    "k=10 n=2": {"n": 2},
-    "k=30 n=2": {"k": 30, "n": 2},
-    "k=70 n=2 reset": {"k": 70, "n": 2, "optimizer_state": "reset"},
-    "k=70 n=2 per_sample reset": {
-        "k": 70,
-        "n": 2,
-        "curvature": "per_sample",
-        "optimizer_state": "reset",
-    },
-    "per_sample": {"curvature": "per_sample"},
+    "k=10 n=1": PAPER,
+    "k=10 n=2": PAPER | {"n": 2},
+    "k=30 n=1": PAPER | {"k": 30},
+    "k=30 n=2": PAPER | {"k": 30, "n": 2},
+    "k=10 n=1 per_sample": PAPER | {"curvature": "per_sample"},
+    "k=10 n=1 random": PAPER | {"criterion": "random"},
+    "k=10 n=1 largest": PAPER | {"criterion": "magnitude"},
+    "mean_loss": {"curvature": "mean_loss"},
+    "kept": {"optimizer_state": "keep"},
     "random": {"criterion": "random"},
     "largest": {"criterion": "magnitude"},
 }

@@ -76,7 +76,8 @@ class HessianScoresDisplay:
     >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
     >>> from sklearn_hessreg import HessianScoresDisplay
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = HessianRegularizedMLPClassifier(tol=0.1, random_state=0).fit(X, y)
+    >>> clf = HessianRegularizedMLPClassifier(k=10, tol=0.1, random_state=0)
+    >>> clf = clf.fit(X, y)
     >>> display = HessianScoresDisplay.from_estimator(clf, X, y, layer="layers.1")
     >>> int(display.selected.sum())
     30
@@ -170,7 +171,7 @@ class HessianScoresDisplay:
             {"k": [Interval(Real, 0, 100, closed="both")]}, {"k": k}, cls.__name__
         )
         together = method.scope == "global"
-        names = layer_names(mlp)[-method.n :] if together else [name]
+        names = layer_names(mlp)[-(method.n or 0) :] if together else [name]
         names = names if name in names else [name]
         scores = mlp.hessian_scores(
             transformed(estimator, X), y, sample_weight, layers=names

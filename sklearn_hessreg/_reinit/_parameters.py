@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Integral, Real
 from textwrap import fill, indent
-from typing import Any, get_args
+from typing import get_args
 
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -26,12 +27,11 @@ class Parameter:
 
     constraints: list
     type: str
-    default: Any
     description: str
 
-    def describe(self, name):
+    def describe(self, name, default):
         """Write the entry of a numpydoc section."""
-        value = f'"{self.default}"' if isinstance(self.default, str) else self.default
+        value = f'"{default}"' if isinstance(default, str) else default
         # code is not broken
         whole = re.sub("``.*?``", lambda m: m[0].replace(" ", "\0"), self.description)
         text = fill(whole, 80, break_on_hyphens=False).replace("\0", " ")
@@ -57,14 +57,12 @@ PARAMETERS = {
     "k": Parameter(
         [Interval(Real, 0, 100, closed="both")],
         "float",
-        10,
         "Percent of the weights (or units) to re-initialise, from 0 to 100: "
         "``ceil(k / 100 * count)`` of them. 0 switches the method off.",
     ),
     "n": Parameter(
         [_POSITIVE, None],
         "int",
-        1,
         "How many of the last weight layers take part, the output layer among them; "
         "None takes all. A "
         "weight layer is a linear layer, a convolution or another module with a "
@@ -74,14 +72,12 @@ PARAMETERS = {
     "aggregation": Parameter(
         _names(Aggregation),
         _one_of(Aggregation),
-        "mean",
         "How the absolute Hessian is reduced to one score per weight. Inside a layer "
         'both select the same weights; they differ under ``scope="global"``.',
     ),
     "initializer": Parameter(
         _names(InitializerName, callable),
         "str or callable",
-        "xavier_uniform",
         'What re-initialised weights are drawn from: ``"zeros"``, or the name of an '
         "initializer in :mod:`torch.nn.init` with that function's defaults "
         f"({_OF_TORCH}; uniform is U(0, 1), normal is N(0, 1)), or a picklable "
@@ -93,7 +89,6 @@ PARAMETERS = {
     "granularity": Parameter(
         _names(Granularity),
         _one_of(Granularity),
-        "weight",
         'Re-initialise single weights, or whole units: ``"unit"`` ranks the output '
         "units (channels of a convolution, rows of an embedding) by the aggregate of "
         "their weights' scores, redraws their weights and sets their biases to zero.",
@@ -101,13 +96,11 @@ PARAMETERS = {
     "scope": Parameter(
         _names(Scope),
         _one_of(Scope),
-        "layer",
         "Take the top k percent in each layer, or of all ``n`` layers together.",
     ),
     "curvature": Parameter(
         _names(Curvature),
         _one_of(Curvature),
-        "mean_loss",
         "Absolute value of the mean loss's Hessian (the paper's), or mean of the "
         "samples' absolute Hessians: also exact, and far cheaper for wide hidden "
         "layers; see :func:`hessian_scores`.",
@@ -115,7 +108,6 @@ PARAMETERS = {
     "criterion": Parameter(
         _names(CriterionName, callable),
         f"{_one_of(CriterionName)} or callable",
-        "hessian",
         'What ranks the weights. The method is ``"hessian"``; absolute value and '
         "chance are its controls. A picklable callable ``f(module, names, *, loss, "
         "inputs, targets, generator)`` returns a dict with one score for each weight, "
@@ -128,7 +120,6 @@ PARAMETERS = {
     "reinit_every": Parameter(
         [StrOptions({"plateau"}), _POSITIVE],
         'int or "plateau"',
-        "plateau",
         "When a cycle ends: its network is kept, and the next epoch begins with a "
         're-initialisation. ``"plateau"`` waits until training has converged, which is '
         "where MLPClassifier stops: the monitored loss or score has not been better by "
@@ -139,7 +130,6 @@ PARAMETERS = {
     "n_snapshots": Parameter(
         [_POSITIVE],
         "int",
-        10,
         "Networks that are kept, one at the end of each cycle, and whose predictions "
         'are averaged. Under ``reinit_every="plateau"`` training ends with the last of '
         "them; under an integer the last so many are kept. 1 keeps one network.",
@@ -147,19 +137,16 @@ PARAMETERS = {
     "reinit_until": Parameter(
         [_POSITIVE, None],
         "int",
-        None,
         "Last epoch after which weights are re-initialised; None sets no end.",
     ),
     "hessian_samples": Parameter(
         [_POSITIVE, None],
         "int",
-        256,
         "Training samples in the Hessian, drawn anew each time; None takes all.",
     ),
     "optimizer_state": Parameter(
         _names(OptimizerState),
         _one_of(OptimizerState),
-        "keep",
         "Whether what the optimizer holds of the redrawn weights is kept or set back "
         "to its start, which is zero for moments. ``solver`` or ``optimizer`` must "
         "hold it weight by weight, as Adam and SGD do; LBFGS and Adafactor do not.",
@@ -169,37 +156,32 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
     "monitor": Parameter(
         [str, None],
         "str",
-        "valid_loss",
         "Column of the net's history that is watched; a callback that writes it comes "
         "before this one. None leaves it to whoever trains the net to end the cycles, "
         "by :meth:`end_cycle`.",
     ),
     "lower_is_better": Parameter(
-        ["boolean"], "bool", True, "Whether the column holds losses, not scores."
+        ["boolean"], "bool", "Whether the column holds losses, not scores."
     ),
     "load_best": Parameter(
         ["boolean"],
         "bool",
-        False,
         "Whether a cycle's snapshot is its best network by that column, which is "
         "restored before the re-initialisation, instead of its last.",
     ),
     "tol": Parameter(
         [Interval(Real, 0, None, closed="left")],
         "float",
-        1e-4,
         "By how much an epoch must beat the cycle's best to be an improvement.",
     ),
     "n_iter_no_change": Parameter(
         [_POSITIVE, Options(Real, {math.inf})],
         "int",
-        10,
         "A plateau is reached after more epochs than that without improvement.",
     ),
     "random_state": Parameter(
         [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
         "int",
-        None,
         "Seed of all draws; None takes one from the operating system.",
     ),
 }
@@ -213,12 +195,13 @@ CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
 
 def document_parameters(cls):
     """Write the hyperparameters into a class docstring that names them, as %(k)s."""
+    defaults = {name: p.default for name, p in signature(cls).parameters.items()}
+
+    def describe(marker):
+        margin, name = marker.groups()
+        parameter = (PARAMETERS | OF_THE_CALLBACK)[name]
+        return indent(parameter.describe(name, defaults[name]), margin)
+
     if cls.__doc__ is not None:  # python -OO
-        cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", _entry, cls.__doc__)
+        cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", describe, cls.__doc__)
     return cls
-
-
-def _entry(marker):
-    """Describe the hyperparameter that a line names, at its indentation."""
-    margin, name = marker.groups()
-    return indent((PARAMETERS | OF_THE_CALLBACK)[name].describe(name), margin)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from settings import PAPER
 from sklearn import config_context
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
@@ -21,7 +22,7 @@ from sklearn_hessreg._reinit._samples import draw_samples
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
-every_epoch = partial(HessianReinit, reinit_every=1, monitor="train_loss")
+every_epoch = partial(HessianReinit, **PAPER, reinit_every=1, monitor="train_loss")
 
 
 class Net(nn.Module):

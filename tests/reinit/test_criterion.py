@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from settings import PAPER
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -41,7 +42,14 @@ def chance(module, names, *, loss, inputs, targets, generator):
 
 def make_net(criterion, **options):
     torch.manual_seed(0)
-    options = {"k": 20, "n": 2, "reinit_every": 1, "random_state": 0, **options}
+    options = {
+        **PAPER,
+        "k": 20,
+        "n": 2,
+        "reinit_every": 1,
+        "random_state": 0,
+        **options,
+    }
     options = {"monitor": "train_loss", **options}
     return NeuralNetClassifier(
         lambda: nn.Sequential(
@@ -155,6 +163,8 @@ def test_the_estimator_takes_a_function_and_is_pickled_with_it():
     clf = HessianRegularizedMLPClassifier(
         (8,),
         criterion=partial(first_column),
+        k=5,
+        n=1,
         reinit_every=1,
         max_iter=3,
         tol=0.1,

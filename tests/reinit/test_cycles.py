@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import BATCH, error_rate, train
+from settings import PAPER
 from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
@@ -44,7 +45,7 @@ class Net(nn.Module):
 def make_net(*callbacks, epochs=30, optimizer=torch.optim.Adam, lr=0.05, **method):
     """Make a net with the callback and others behind it."""
     torch.manual_seed(0)
-    reinit = HessianReinit(**{**EVENT, "random_state": 0, **method})
+    reinit = HessianReinit(**{**PAPER, **EVENT, "random_state": 0, **method})
     return NeuralNetClassifier(
         Net,
         criterion=nn.CrossEntropyLoss,

@@ -6,10 +6,13 @@ from typing import get_args
 
 import pytest
 
-from sklearn_hessreg import HessianReinit
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+    HessianReinit,
+)
 from sklearn_hessreg._hessian import AGGREGATIONS, CURVATURES
 from sklearn_hessreg._reinit._parameters import (
-    OF_THE_CALLBACK,
     PARAMETERS,
     document_parameters,
 )
@@ -30,10 +33,23 @@ def test_names_are_those_of_the_types(names, type_):
     assert tuple(names) == get_args(type_)
 
 
-@pytest.mark.parametrize("name", PARAMETERS | OF_THE_CALLBACK)
-def test_described_default_is_that_of_the_callback(name):
-    default = inspect.signature(HessianReinit).parameters[name].default
-    assert (PARAMETERS | OF_THE_CALLBACK)[name].default == default
+@pytest.mark.parametrize(
+    "face",
+    [HessianReinit, HessianRegularizedMLPClassifier, HessianRegularizedMLPRegressor],
+)
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_described_default_is_that_of_the_signature(face, name):
+    default = inspect.signature(face).parameters[name].default
+    value = f'"{default}"' if isinstance(default, str) else default
+    assert re.search(rf"(?m)^    {name} : .*, default={value}$", face.__doc__)
+
+
+def test_defaults_of_the_callback_are_the_estimators_but_for_n():
+    """In an MLP all layers are quickly scored, in any net the last one is."""
+    faces = HessianReinit, HessianRegularizedMLPClassifier
+    one, two = (inspect.signature(face).parameters for face in faces)
+    differing = {name for name in PARAMETERS if one[name].default != two[name].default}
+    assert differing == {"n"}
 
 
 def test_docstring_describes_all_parameters_in_the_order_of_the_signature():
@@ -54,6 +70,9 @@ def test_descriptions_stand_at_the_indentation_of_their_marker():
         ----------
         %(scope)s
         """
+
+        def __init__(self, scope="layer"):
+            self.scope = scope
 
     assert inspect.getdoc(Documented).endswith(
         'scope : {"layer", "global"}, default="layer"\n'

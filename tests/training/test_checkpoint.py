@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from settings import PAPER
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, LRScheduler
 from training_cases import X, Y, assert_same
@@ -124,6 +125,7 @@ pickle.dump(results, sys.stdout.buffer)
 
 def make(**options):
     options = {
+        **PAPER,
         "hidden_layer_sizes": (8, 6),
         "k": 20,
         "n": 2,

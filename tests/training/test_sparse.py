@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from settings import PAPER
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training._batches import Samples
@@ -16,9 +17,8 @@ Y = np.arange(120) % 3
 
 
 def make(**options):
-    return HessianRegularizedMLPClassifier(
-        hidden_layer_sizes=(8,), max_iter=5, batch_size=40, random_state=0, **options
-    )
+    options = {**PAPER, "hidden_layer_sizes": (8,), "random_state": 0, **options}
+    return HessianRegularizedMLPClassifier(max_iter=5, batch_size=40, **options)
 
 
 def test_the_product_and_its_derivatives_are_the_dense_ones():
