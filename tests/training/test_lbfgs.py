@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime, minimize
 from scipy.sparse import csr_array
 from sklearn.neural_network import MLPClassifier
 from skorch.callbacks import Callback
@@ -13,9 +14,11 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
-from sklearn_hessreg._training import capture, to_plain, train
+from sklearn_hessreg._training import _lbfgs, capture, to_plain, train
 
 ignore = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+H = 2.0**-26  # step of numeric derivatives
+SMALL = {"solver": "lbfgs", "hidden_layer_sizes": (3,), "random_state": 0}
 OPTIONS = {
     "solver": "lbfgs",
     "hidden_layer_sizes": (8,),
@@ -82,6 +85,26 @@ class Uphill(Callback):
 def test_a_line_search_that_fails_is_warned_of_as_mlpclassifier_does():
     with pytest.warns(match=r"lbfgs failed to converge after 1 .*\(status=2\)"):
         make(k=0, skorch_callbacks=[Uphill]).fit(X, Y)
+
+
+@ignore
+@pytest.mark.parametrize("outputs", [0, slice(0, 2)], ids=["one", "two"])
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
+def test_loss_and_gradient_belong_together(loss, outputs, monkeypatch):
+    checked = []
+
+    def check(fun, x, **kwargs):
+        numeric = approx_fprime(x, lambda x: fun(x)[0], H)
+        checked.append((fun(x)[1], numeric))
+        return minimize(fun, x, **kwargs)
+
+    monkeypatch.setattr(_lbfgs, "minimize", check)
+    y = X[:, outputs] ** 2
+    HessianRegularizedMLPRegressor(loss, k=0, max_iter=1, alpha=1.0, **SMALL).fit(X, y)
+    ((gradient, numeric),) = checked
+    # H/2 times second derivatives below 20, and rounding of losses below 20 over H
+    atol = 10 * H + 2 * 20 * 2**-52 / H
+    np.testing.assert_allclose(numeric, gradient, rtol=0, atol=atol)
 
 
 def test_each_run_that_converges_is_a_cycle():
