@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "beside_sklearn",
     "mathml",
     "outside_links",
     "tidy_code",

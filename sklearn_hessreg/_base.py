@@ -1,7 +1,7 @@
 """What the estimators share: parameters, and the way from data to a trained net."""
 
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -37,6 +38,7 @@ from sklearn_hessreg._training import (
 )
 from sklearn_hessreg._validation import (
     check_continuation,
+    check_convertible,
     check_device,
     resolve_parameters,
     split_validation,
@@ -68,7 +70,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd"}), callable],
+        "solver": [StrOptions({"adam", "sgd", "lbfgs"}), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
             StrOptions({"auto"}),
@@ -85,12 +87,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "early_stopping": ["boolean"],
+        "scoring": [str, callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -172,12 +176,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             valid = self._validation_data(validation, params, data)
             spec, random_state = self._specify(params, data, incremental)
             state = capture(self.net_) if continuing else None
+            scorer = self._scorer(params["scoring"])
             checkpoint = self._checkpoint(params, spec, data, valid, state)
             if checkpoint is not None:
                 callbacks = [*callbacks, ("checkpoint", checkpoint)]
                 if (stored := checkpoint.load()) is not None:
                     spec, state = replace(spec, seed=stored["seed"]), stored
-            self.net_ = train(spec, data, valid, random_state, state, callbacks)
+            self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
             if not incremental:
                 self._warn_of_the_end()
         if checkpoint is not None and self._has_finished() and not self.keep_checkpoint:
@@ -198,6 +203,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             )
         else:
             warn_if_fraction(params["k"])
+        if params["solver"] == "lbfgs":  # for which MLPClassifier has no such thing
+            params["early_stopping"] = False
         return params
 
     def _check_data(self, X, y, continuing):
@@ -224,6 +231,25 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         how = {"fraction": params["validation_fraction"], "classes": self._strata()}
         warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)
+
+    def _scorer(self, scoring):
+        """Make a function that scores a net by the user's scorer; None without one."""
+        if scoring is None or scoring == "loss":
+            return None
+        scorer = check_scoring(self, scoring)
+
+        def score(net, X, y, weight):
+            model = copy(self)
+            model.net_ = net
+            vars(model).pop("feature_names_in_", None)  # X is an array now
+            weights = {} if weight is None else {"sample_weight": weight}
+            return scorer(model, X, model._decode(y), **weights)
+
+        return score
+
+    def _decode(self, y):
+        """Undo _encode, where that does anything."""
+        return y
 
     def _specify(self, params, data, incremental):
         """Say what is to be trained, and by which RandomState."""
@@ -269,7 +295,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return self.net_.stop_training_ or self.n_iter_ == self.net_.spec.max_iter
 
     def _warn_of_the_end(self):
-        """Warn if max_iter ended the training, or nothing was re-initialised."""
+        """Warn if a maximum ended the training, or nothing was re-initialised."""
         net, n_iter = self.net_, self.n_iter_
         method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
         first = net.epoch - n_iter  # the last epoch before this training
@@ -277,7 +303,17 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         idle = method.k > 0 and not events
         converged = net.stop_training_ or bool(method.snapshots_)
         by_clock = idle and method.reinit_every != "plateau"
-        if n_iter == max_iter and not converged and not by_clock:
+        outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
+        failed = outcome is not None and outcome.status != 0
+        if failed and not method.snapshots_ and not by_clock:
+            message = (
+                f"lbfgs failed to converge after {n_iter} iteration(s) (status="
+                f"{outcome.status}):\n{outcome.message}\n\nIncrease max_iter (now "
+                f"{max_iter}) or max_fun (now {net.spec.max_fun}), or scale the "
+                "features, for instance with StandardScaler."
+            )
+            warn_at_caller(message, ConvergenceWarning)
+        elif n_iter == max_iter and not converged and not by_clock:
             message = (
                 f"Maximum iterations ({max_iter}) reached and the training has not "
                 "converged yet. Increase max_iter, or tol."
@@ -310,6 +346,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Make a fitted estimator of scikit-learn's, of one's own kind."""
         names = kind().get_params().keys()
         spec = self.net_.spec
+        check_convertible(spec.activation)
         params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
         if not isinstance(spec.solver, str):
             del params["solver"]
@@ -359,6 +396,16 @@ def _unchanged_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(attributes)
         raise
+
+
+def is_stochastic(estimator):
+    """Tell whether the solver can train on part of the data; else raise."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not "
+            "stochastic. Use solver='adam' or 'sgd', or fit with warm_start=True."
+        )
+    return True
 
 
 def _refuse_checkpoint(checkpoint):

@@ -1,6 +1,6 @@
 """HessianRegularizedMLPClassifier: labels, probabilities, to scikit-learn's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self
@@ -16,7 +16,7 @@ from sklearn.preprocessing import LabelBinarizer, LabelEncoder
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_hessreg._base import BaseHessianRegularizedMLP
+from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
 from sklearn_hessreg._heads import Logistic, Softmax
 from sklearn_hessreg._labels import (
     check_classes,
@@ -40,6 +40,7 @@ from sklearn_hessreg._typing import (
     OptimizerState,
     Scope,
     Solver,
+    available_if,
     fit_context,
 )
 from sklearn_hessreg._validation import (
@@ -61,17 +62,23 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     the snapshots' probabilities. A training that does not converge within ``max_iter``
     epochs is never disturbed: it is then what it would be with ``k=0``.
 
-    With ``k=0`` and ``solver="adam"`` or ``"sgd"`` it follows MLPClassifier step by
-    step: the same ``random_state`` gives the same weights up to rounding. Two things
-    differ: the validation split is stratified for more than two classes too, and
-    samples of weight zero are left out of the batches.
+    With ``k=0`` it follows MLPClassifier step by step: the same ``random_state`` gives
+    the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
+    no line search another way. Two things differ: the validation split is stratified
+    for more than two classes too, and samples of weight zero are left out of the
+    batches.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
-    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
-        Activation of the hidden layers.
+    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "elu", \
+            "selu", "gelu", "silu", "mish"}, default="relu"
+        Activation of the hidden layers. scikit-learn has the first four, to which
+        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
+        initial weights are drawn as for ReLU, times the gain that
+        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
+        four that of relu, the square root of 2.
     %(k)s
     %(n)s
     %(aggregation)s
@@ -85,9 +92,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd"} or subclass of torch.optim.Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs"} or subclass of torch.optim.Optimizer, \
+            default="adam"
         The optimizer. A class is called with the parameters and
-        ``lr=learning_rate_init``.
+        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
+        the notes.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights; as in MLPClassifier it is divided by
         twice the sum of the batch's sample weights. Not part of the Hessian.
@@ -119,6 +128,13 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         not by class weights. Under ``reinit_every="plateau"`` each cycle has a split
         of its own, so that all rows are trained on; its scores are then optimistic
         from the second cycle on, whose weights have seen these rows.
+    scoring : str, callable or None, default=None
+        What is measured on the validation data, and so what early stopping, cycles and
+        snapshots go by; ``tol`` is in its units. None is the accuracy; ``"loss"`` the
+        loss with its sign changed, without the penalty, so that more is better; else
+        the name of a scorer, or a callable ``scorer(estimator, X, y)``, which gets
+        ``sample_weight`` too where the weights differ, and the network in training as
+        the estimator. Without validation data it is not used.
     validation_fraction : float, default=0.1
         Share of the training data in that split.
     momentum : float, default=0.9
@@ -129,6 +145,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         Decay rates of the moments of ``"adam"``, in [0, 1).
     epsilon : float, default=1e-8
         Numerical stability of ``"adam"``.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, of all cycles together, for ``"lbfgs"``; the
+        iteration in which they are reached is finished.
     dropout : float, default=0.0
         Probability to drop the output of a hidden unit in training, in [0, 1).
     class_weight : dict or "balanced", default=None
@@ -157,7 +176,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         In an existing folder each fit has a file of its own, as searches need. It is
         unpickled: take it from nobody whom you do not trust.
     checkpoint_every : int, default=1
-        Epochs from one such state to the next.
+        Epochs from one such state to the next; with ``solver="lbfgs"`` there is one at
+        the end of each cycle.
     keep_checkpoint : bool, default=False
         Whether to leave the file when training has ended. The same ``fit`` then
         returns at once, as in a search that goes on.
@@ -193,7 +213,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     best_loss_ : float or None
         The lowest of them; None with ``early_stopping``.
     validation_scores_ : list of float or None
-        Accuracy on the validation data after each epoch, if there were any.
+        What ``scoring`` says of the validation data after each epoch, by default the
+        accuracy, if there were any.
     best_validation_score_ : float or None
         The highest of them.
     n_layers_ : int
@@ -243,6 +264,16 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     *Prediction.* It takes the time of as many networks as there are snapshots;
     ``n_snapshots=1`` keeps one, which at a plateau ends the training without a
     re-initialisation.
+
+    *L-BFGS.* With ``solver="lbfgs"`` an epoch is an iteration, and a cycle is one run
+    of the optimizer, which begins without a memory of the last: ``"plateau"`` is where
+    it has converged (no element of the gradient above ``tol``, or no progress), and
+    ``n_iter_no_change`` is not used. As in MLPClassifier neither are ``batch_size``,
+    ``shuffle``, the learning rates and ``early_stopping``, and there is no
+    ``partial_fit``. ``X_val`` is recorded. ``loss_curve_`` and ``best_loss_``, which
+    MLPClassifier lacks then, are there, and float32 stays float32. An iteration in
+    which the optimizer finds no way on counts. ``dropout`` is refused. A training
+    captured within a cycle goes on with a new run, at the end of a cycle to the bit.
 
     *partial_fit* trains an epoch in each call, and a cycle ends by the training loss.
     Predictions are the mean of the snapshots and of the network in training, which
@@ -315,12 +346,14 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        max_fun: int = 15000,
         dropout: float = 0.0,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
@@ -358,12 +391,14 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.max_fun = max_fun
         self.dropout = dropout
         self.class_weight = class_weight
         self.warm_start = warm_start
@@ -423,6 +458,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, self._learn_classes)
 
+    @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -481,10 +517,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The predicted labels; a sparse matrix if the indicator matrix was one.
         """
-        y = self._predict(X, "decide")
-        if self._is_multilabel():
-            return self._make_label_binarizer().inverse_transform(y)
-        return self.classes_[y]
+        return self._decode(self._predict(X, "decide"))
 
     def predict_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the probability of each class.
@@ -532,7 +565,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         Raises
         ------
         ValueError
-            If several snapshots predict several labels, which VotingClassifier cannot.
+            If several snapshots predict several labels, which VotingClassifier cannot,
+            or the activation is none of scikit-learn's.
 
         Examples
         --------
@@ -578,9 +612,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         classes = check_classes(y)
         if continuing and not same_classes(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True needs the classes of the previous fit, "
-                f"{self.classes_.tolist()}, but y has {classes.tolist()}. "
-                "Use the same classes, or warm_start=False."
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has "
+                f"{classes}. Use the same classes, or warm_start=False."
             )
         self.classes_ = classes
 
@@ -592,6 +626,12 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     def _encode(self, y):
         """Turn labels into indices of the classes."""
         return encode(y, self.classes_)
+
+    def _decode(self, y):
+        """Turn indices of the classes, or an indicator matrix, into labels."""
+        if self._is_multilabel():
+            return self._make_label_binarizer().inverse_transform(y)
+        return self.classes_[y]
 
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""

@@ -1,6 +1,6 @@
 """HessianRegularizedMLPRegressor: targets, predictions, to scikit-learn's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
 from os import PathLike
@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_hessreg._base import BaseHessianRegularizedMLP
+from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._reinit import document_parameters
@@ -39,6 +39,7 @@ from sklearn_hessreg._typing import (
     OptimizerState,
     Scope,
     Solver,
+    available_if,
     fit_context,
 )
 from sklearn_hessreg._validation import (
@@ -60,9 +61,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     the snapshots' predictions. A training that does not converge within ``max_iter``
     epochs is never disturbed: it is then what it would be with ``k=0``.
 
-    With ``k=0`` and ``solver="adam"`` or ``"sgd"`` it follows MLPRegressor step by
-    step: the same ``random_state`` gives the same weights up to rounding. One thing
-    differs: samples of weight zero are left out of the batches.
+    With ``k=0`` it follows MLPRegressor step by step: the same ``random_state`` gives
+    the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
+    no line search another way. One thing differs: samples of weight zero are left out
+    of the batches.
 
     Parameters
     ----------
@@ -75,8 +77,13 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         another ``criterion`` with it.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
-    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
-        Activation of the hidden layers.
+    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "elu", \
+            "selu", "gelu", "silu", "mish"}, default="relu"
+        Activation of the hidden layers. scikit-learn has the first four, to which
+        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
+        initial weights are drawn as for ReLU, times the gain that
+        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
+        four that of relu, the square root of 2.
     %(k)s
     %(n)s
     %(aggregation)s
@@ -90,9 +97,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd"} or subclass of torch.optim.Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs"} or subclass of torch.optim.Optimizer, \
+            default="adam"
         The optimizer. A class is called with the parameters and
-        ``lr=learning_rate_init``.
+        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
+        the notes of :class:`HessianRegularizedMLPClassifier`.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights; as in MLPRegressor it is divided by
         twice the sum of the batch's sample weights. Not part of the Hessian.
@@ -121,6 +130,13 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         keep of each cycle the network of its best epoch. The data are a random split of
         the training data, or those passed to ``fit``. R² is weighted by sample weights;
         of several outputs it is the mean.
+    scoring : str, callable or None, default=None
+        What is measured on the validation data, and so what early stopping, cycles and
+        snapshots go by; ``tol`` is in its units. None is R²; ``"loss"`` the loss as
+        ``loss_curve_`` has it, without the penalty and with its sign changed, so that
+        more is better; else the name of a scorer, or a callable ``scorer(estimator, X,
+        y)``, which gets ``sample_weight`` too where the weights differ, and the network
+        in training as the estimator. Without validation data it is not used.
     validation_fraction : float, default=0.1
         Share of the training data in that split.
     momentum : float, default=0.9
@@ -131,6 +147,9 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         Decay rates of the moments of ``"adam"``, in [0, 1).
     epsilon : float, default=1e-8
         Numerical stability of ``"adam"``.
+    max_fun : int, default=15000
+        Evaluations of the loss at most, of all cycles together, for ``"lbfgs"``; the
+        iteration in which they are reached is finished.
     delta : float, default=1.0
         Error from which the Huber loss is linear, in the units of ``y``; only for
         ``loss="huber"``.
@@ -160,7 +179,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         In an existing folder each fit has a file of its own, as searches need. It is
         unpickled: take it from nobody whom you do not trust.
     checkpoint_every : int, default=1
-        Epochs from one such state to the next.
+        Epochs from one such state to the next; with ``solver="lbfgs"`` there is one at
+        the end of each cycle.
     keep_checkpoint : bool, default=False
         Whether to leave the file when training has ended. The same ``fit`` then
         returns at once, as in a search that goes on.
@@ -194,7 +214,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     best_loss_ : float or None
         The lowest of them; None with ``early_stopping``.
     validation_scores_ : list of float or None
-        R² on the validation data after each epoch, if there were any.
+        What ``scoring`` says of the validation data after each epoch, by default R²,
+        if there were any.
     best_validation_score_ : float or None
         The highest of them.
     n_layers_ : int
@@ -231,6 +252,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     J is what training minimises: of several outputs the sum of their losses. As in
     MLPRegressor ``loss_curve_`` has their mean instead, but for ``loss="poisson"``.
+    MLPRegressor's L-BFGS is given that mean with the gradient of the sum, and so
+    differs from ours with several outputs and ``loss="squared_error"``.
 
     *Scale of the targets.* The loss, ``tol`` and ``delta`` are in the units of ``y``,
     and the initial weights give outputs of about one: scale the targets, for instance
@@ -305,12 +328,14 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        max_fun: int = 15000,
         delta: float = 1.0,
         dropout: float = 0.0,
         warm_start: bool = False,
@@ -349,12 +374,14 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.max_fun = max_fun
         self.delta = delta
         self.dropout = dropout
         self.warm_start = warm_start
@@ -411,6 +438,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, self._learn_nothing)
 
+    @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -489,7 +517,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         Raises
         ------
         ValueError
-            If several snapshots predict several outputs, which VotingRegressor cannot.
+            If several snapshots predict several outputs, which VotingRegressor cannot,
+            or the activation is none of scikit-learn's.
 
         Examples
         --------
@@ -576,9 +605,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             n_outputs=1 if y.ndim == 1 else y.shape[1],
             dtype=X.dtype,
         )
-        valid = check_validation_set(self, *validation, X.dtype, encode_y)
-        check_scored(valid[1], self.early_stopping)
-        return valid
+        return check_validation_set(self, *validation, X.dtype, encode_y)
 
     def _encode_validation(self, y_val, n_outputs, dtype):
         """Check the targets of the user's own validation data."""
@@ -591,7 +618,12 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     def _validation_data(self, validation, params, data):
         """Return validation data, None, or what takes them from the training data."""
         valid = super()._validation_data(validation, params, data)
-        return partial(_checked_split, valid) if callable(valid) else valid
+        by_r2 = params["early_stopping"] and params["scoring"] is None
+        if callable(valid):
+            return partial(_checked_split, valid, by_r2)
+        if valid is not None:
+            check_scored(valid[1], by_r2)
+        return valid
 
     def _strata(self):
         """Say that a validation split has no classes."""
@@ -614,8 +646,8 @@ def _head(loss, delta):
     return Exponential() if loss == "poisson" else Identity(loss, delta)
 
 
-def _checked_split(split, *data):
+def _checked_split(split, by_r2, *data):
     """Set a part aside for validation and check that it can be scored."""
     train, valid = split(*data)
-    check_scored(valid[1], early_stopping=True)
+    check_scored(valid[1], by_r2)
     return train, valid

@@ -76,17 +76,17 @@ def as_floats(y, dtype, name="y"):
     return floats
 
 
-def check_scored(y, early_stopping):
+def check_scored(y, stops_by_r2):
     """Refuse validation targets that R² cannot be computed of; warn of useless ones."""
     if len(y) < 2:
         raise ValueError(
             f"There are {len(y)} validation samples, but R² needs at least 2. Pass "
             "more in X_val and y_val, or none."
         )
-    if early_stopping and (y == y[0]).all():
+    if stops_by_r2 and (y == y[0]).all():
         warn_at_caller(
             f"All validation targets are {np.ravel(y[0]).tolist()}, so that R² is 0 "
             "for all predictions but the perfect ones and early stopping stops at the "
             "first epoch. Pass X_val and y_val with different targets, increase "
-            "validation_fraction, or set early_stopping=False."
+            "validation_fraction, or set scoring='loss' or early_stopping=False."
         )

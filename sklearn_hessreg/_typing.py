@@ -7,11 +7,23 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.sparse import sparray, spmatrix
 from sklearn.base import _fit_context
+from sklearn.utils.metaestimators import available_if as _available_if
 
 MatrixLike = ArrayLike | sparray | spmatrix
 
-Activation = Literal["identity", "logistic", "tanh", "relu"]
-Solver = Literal["adam", "sgd"] | type[torch.optim.Optimizer]
+Activation = Literal[
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+]
+Solver = Literal["adam", "sgd", "lbfgs"] | type[torch.optim.Optimizer]
 Loss = Literal["squared_error", "poisson", "absolute_error", "huber"]
 LearningRate = Literal["constant", "invscaling", "adaptive"]
 
@@ -38,5 +50,6 @@ Initializer = InitializerName | Callable[..., torch.Tensor | None]
 Style = dict[str, Any] | None  # options for matplotlib
 
 F = TypeVar("F", bound=Callable[..., Any])
-# scikit-learn has no types of its own, and would hide those of what it decorates
+# scikit-learn has no types of its own, and would hide those of what they decorate
 fit_context: Callable[..., Callable[[F], F]] = _fit_context
+available_if: Callable[..., Callable[[F], F]] = _available_if

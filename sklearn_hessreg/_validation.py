@@ -19,6 +19,8 @@ from skorch.callbacks import BatchScoring, Callback, EpochScoring
 
 from sklearn_hessreg._compat import warn_at_caller
 
+SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
+
 
 def resolve_parameters(params, constraints, caller):
     """Validate an estimator's parameters and return them as Python's own values.
@@ -34,7 +36,7 @@ def resolve_parameters(params, constraints, caller):
     }
     params["hidden_layer_sizes"] = _layer_sizes(params["hidden_layer_sizes"])
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
-    _check_solver(params["solver"])
+    _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
     return params
 
@@ -86,15 +88,20 @@ def _check_n(k, n, sizes):
         )
 
 
-def _check_solver(solver):
-    """Refuse callables that are no optimizer."""
+def _check_solver(solver, dropout):
+    """Refuse callables that are no optimizer, and a random loss for L-BFGS."""
+    if solver == "lbfgs" and dropout > 0:
+        raise ValueError(
+            f"dropout={dropout:g} makes the loss random, which solver='lbfgs' cannot "
+            "minimise. Use dropout=0, or solver='adam' or 'sgd'."
+        )
     is_optimizer = isinstance(solver, type) and issubclass(
         solver, torch.optim.Optimizer
     )
     if not isinstance(solver, str) and not is_optimizer:
         raise ValueError(
-            f"solver={solver!r} is not allowed. Use 'adam', 'sgd' or a subclass of "
-            "torch.optim.Optimizer."
+            f"solver={solver!r} is not allowed. Use 'adam', 'sgd', 'lbfgs' or a "
+            "subclass of torch.optim.Optimizer."
         )
 
 
@@ -128,6 +135,16 @@ def check_continuation(params, trained):
                 "training is continued. Set it back, or call fit with "
                 "warm_start=False."
             )
+
+
+def check_convertible(activation):
+    """Refuse to convert a network that scikit-learn cannot compute."""
+    if activation not in SKLEARN_ACTIVATIONS:
+        raise ValueError(
+            f"activation={activation!r} has no counterpart in scikit-learn, nor then "
+            f"in ONNX by way of it. Train with one of {sorted(SKLEARN_ACTIVATIONS)}, "
+            "or deploy the estimator itself by skops, pickle or joblib."
+        )
 
 
 def warn_if_fraction(k):
@@ -246,9 +263,9 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
     train, valid = parts[::2], parts[1::2]
     if len(valid[1]) < 2:
         raise ValueError(
-            f"validation_fraction={fraction} leaves {len(valid[1])} samples for "
-            "validation, at least 2 are needed. Increase validation_fraction or pass "
-            "X_val and y_val."
+            f"The validation set is too small: validation_fraction={fraction} leaves "
+            f"{len(valid[1])} samples for it, at least 2 are needed. Increase "
+            "validation_fraction, or pass X_val and y_val."
         )
     return train[:3], (valid[0], valid[1], valid[3])
 

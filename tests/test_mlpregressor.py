@@ -5,6 +5,7 @@ import pytest
 from peers import SOLVERS, parameters
 from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
 from sklearn_hessreg import HessianRegularizedMLPRegressor
@@ -127,6 +128,51 @@ def test_arguments_by_position_mean_the_same():
     ours = HessianRegularizedMLPRegressor("poisson", (7,), "tanh").get_params()
     same = theirs.keys() & ours.keys() - {"verbose"}
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [("squared_error", "one output"), *(("poisson", target) for target in TARGETS)],
+)
+def test_lbfgs_takes_the_same_steps_while_line_searches_agree(loss, target, weight):
+    options = {"loss": loss, "alpha": 0.1, "max_iter": 8, "solver": "lbfgs"}
+    theirs, ours = both(activation="tanh", hidden_layer_sizes=(8,), **options)
+    for reg in (theirs, ours):
+        reg.fit(X, TARGETS[target], sample_weight=weight)
+    # eight iterations amplify an error of rounding by less than 1e5
+    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-10)
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-11)
+    assert ours.n_iter_ == theirs.n_iter_ == 8
+
+
+CONVEX = {"solver": "lbfgs", "hidden_layer_sizes": (), "alpha": 1.0, "tol": 1e-8}
+
+
+@every_loss
+def test_lbfgs_converges_to_the_same_loss(loss):
+    theirs, ours = both(loss=loss, **CONVEX)
+    # the last iteration lowers the loss by less than 3e-9 of it
+    assert ours.fit(X, Y).loss_ == pytest.approx(theirs.fit(X, Y).loss_, rel=1e-8)
+
+
+def test_lbfgs_minimises_the_sum_over_several_outputs():
+    _, ours = both(**CONVEX)
+    y = TARGETS["two outputs"]
+    best = Ridge(alpha=CONVEX["alpha"]).fit(X, y)  # of the same J
+    J = [
+        (np.sum((y - reg.predict(X)) ** 2) + np.sum(np.square(W))) / 2 / len(X)
+        for reg, W in ((ours, ours.fit(X, y).coefs_[0]), (best, best.coef_))
+    ]
+    assert J[0] == pytest.approx(J[1], rel=1e-8)
+
+
+def test_of_several_outputs_the_loss_of_lbfgs_is_their_mean_as_of_adam():
+    _, ours = both(**CONVEX)
+    y = TARGETS["two outputs"]
+    penalty = np.sum(ours.fit(X, y).coefs_[0] ** 2) / 2 / len(X)
+    expected = np.mean((y - ours.predict(X)) ** 2) / 2 + penalty
+    assert ours.loss_ == pytest.approx(expected, rel=1e-12)
 
 
 def test_to_sklearn_trains_on():

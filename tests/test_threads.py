@@ -66,6 +66,15 @@ def test_a_small_network_trains_in_one_thread(method):
     assert seen == {(1, 1)}
 
 
+@pytest.mark.parametrize(("solver", "threads"), [("adam", 1), ("lbfgs", GIVEN)])
+def test_for_lbfgs_all_rows_are_one_batch(solver, threads, monkeypatch):
+    # two operations for each row and each of 4 x 8 weights
+    monkeypatch.setattr(_threads, "SEVERAL", 2 * len(X) * 4 * 8)
+    seen = set()
+    fit(lambda: seen.add(numbers()), solver=solver, batch_size=len(X) // 2)
+    assert seen == {(threads, threads)}
+
+
 def test_a_large_network_trains_in_all_threads(monkeypatch):
     monkeypatch.setattr(_threads, "SEVERAL", 0)
     seen = set()

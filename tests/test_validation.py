@@ -86,7 +86,7 @@ def test_classes_of_another_kind_in_a_later_call_are_refused(classes, again):
 
 def test_warm_start_refuses_classes_of_another_kind():
     clf = make(warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match=r"\[0, 1, 2\].*\['0', '1', '2'\]"):
+    with pytest.raises(ValueError, match=r"\[0 1 2\].*\['0' '1' '2'\]"):
         clf.fit(X, Y.astype(str))
 
 
@@ -204,7 +204,7 @@ def test_grid_of_numpy_values_is_searched():
 NONSENSE = {
     "alpha": (-1, r"'alpha'.*\[0.*-1"),
     "learning_rate": ("foo", "'learning_rate'.*'foo'"),
-    "solver": ("lbfgs", "'solver'.*'lbfgs'"),
+    "solver": ("foo", "'solver'.*'foo'"),
     "activation": ("foo", "'activation'.*'foo'"),
     "k": (-1, "'k'.*-1"),
     "n": (3, "n=3.*1 to 2"),

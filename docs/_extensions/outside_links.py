@@ -17,6 +17,8 @@ PAGES = {
     "sklearn.config_context.html",
     "sklearn.neural_network.MLPClassifier": "https://scikit-learn.org/stable/modules/"
     "generated/sklearn.neural_network.MLPClassifier.html",
+    "torch.nn.init.calculate_gain": "https://docs.pytorch.org/docs/stable/nn.init.html"
+    "#torch.nn.init.calculate_gain",
     "sklearn.neural_network.MLPRegressor": "https://scikit-learn.org/stable/modules/"
     "generated/sklearn.neural_network.MLPRegressor.html",
     "sklearn.preprocessing.StandardScaler": "https://scikit-learn.org/stable/modules/"

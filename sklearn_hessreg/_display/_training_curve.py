@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: loss and validation accuracy over the epochs, with events."""
+"""TrainingCurveDisplay: loss and validation score over the epochs, with events."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # matplotlib is imported only to draw
 
 
 class TrainingCurveDisplay:
-    """Training loss and validation accuracy, with the re-initialisations marked.
+    """Training loss and validation score, with the re-initialisations marked.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -33,7 +33,7 @@ class TrainingCurveDisplay:
     loss_curve : array-like of shape (n_epochs,)
         Training loss after each epoch.
     validation_scores : array-like of shape (n_epochs,), default=None
-        Accuracy on the validation data after each epoch, NaN where there is none.
+        Score of the validation data after each epoch, NaN where there is none.
     reinit_epochs : array-like of int, default=()
         The epochs, counted from 1, that start with a re-initialisation.
     score_name : str, default="accuracy"
@@ -122,13 +122,13 @@ class TrainingCurveDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         mlp = fitted_mlp(estimator)
         rows = [row for row in mlp.history_ if "train_loss" in row]
-        head = mlp.net_.spec.head
-        scores = [row.get(head.score_column, np.nan) for row in rows]
+        spec = mlp.net_.spec
+        scores = [row.get(spec.score_column, np.nan) for row in rows]
         display = cls(
             loss_curve=[row["train_loss"] for row in rows],
             validation_scores=None if np.isnan(scores).all() else scores,
             reinit_epochs=sorted({record["epoch"] for record in mlp.reinit_history_}),
-            score_name=head.score_name,
+            score_name=spec.score_name,
         )
         return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
 

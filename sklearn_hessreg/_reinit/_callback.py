@@ -224,6 +224,11 @@ class HessianReinit(Callback):
         bounded = self.reinit_every == "plateau" and self.k > 0
         return bounded and len(self.cycles_.kept) >= self.n_snapshots
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the next epoch begins with a re-initialisation."""
+        return self.cycles_.is_due
+
     def is_cycle_over(self, plateaued: bool) -> bool:
         """Tell whether the epoch that is ending ends a cycle; with ``k=0`` none does.
 

@@ -124,13 +124,17 @@ def _slices(n_samples, size):
     return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
-def rows_of_batch(batch_size, n_samples):
-    """Return the number of rows in a batch, which "auto" leaves to MLPClassifier."""
-    return min(200 if batch_size == "auto" else batch_size, n_samples)
+def rows_of_batch(spec, n_samples):
+    """Return the number of rows in a batch, as MLPClassifier has it."""
+    if spec.solver == "lbfgs":  # which knows no batches
+        return n_samples
+    return min(200 if spec.batch_size == "auto" else spec.batch_size, n_samples)
 
 
 def to_samples(X, y, weight, head, device="cpu"):
     """Wrap arrays as Samples with the target that the head's criterion expects."""
     weight = None if (weight == 1).all() else torch.from_numpy(weight)
     dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
-    return Samples(X, head.target(y, dtype), weight, device)
+    samples = Samples(X, head.target(y, dtype), weight, device)
+    samples.y = y  # for scorers
+    return samples

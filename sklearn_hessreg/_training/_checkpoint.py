@@ -20,6 +20,9 @@ from sklearn_hessreg._training._state import capture, to_arrays
 class Checkpoint(Callback):
     """Write a training's state at its beginning and after every so many epochs.
 
+    With L-BFGS one is written after every cycle: within a cycle it cannot go on to the
+    bit.
+
     `fit` is what `describe_fit` returns. In a folder every fit has a file of its own,
     named by its parameters and data.
     """
@@ -75,10 +78,15 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Write the file if it is time."""
-        epochs = net.n_epochs_begun_
-        last = net.stop_training_ or epochs == net.spec.max_iter
-        if epochs % self.every == 0 or last:
+        last = net.stop_training_ or net.n_epochs_begun_ == net.spec.max_iter
+        if last or self._is_time(net):
             self._write(net)
+
+    def _is_time(self, net):
+        """Tell whether a state is due; L-BFGS has a memory within a run of its own."""
+        if net.spec.solver == "lbfgs":
+            return dict(net.callbacks_)["hessian_reinit"].is_due
+        return net.n_epochs_begun_ % self.every == 0
 
     def _write(self, net):
         """Write the state beside the file, and move it there when it is on the disk."""

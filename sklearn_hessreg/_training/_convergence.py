@@ -32,6 +32,7 @@ class Convergence(Callback):
         self.validation_scores_ = []
         self.plateau_ = Plateau()
         self.best_weights_ = None
+        self.watched_ = None
         return self
 
     def begin_training(self, net):
@@ -40,12 +41,22 @@ class Convergence(Callback):
         Where the method takes part, another call of `fit` begins with a cycle.
         """
         self.n_iter_ = 0
+        self._forget_other_units()
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.k > 0 and not self.spec.keep_optimizer:
             method.forget_snapshots()
             self.plateau_ = Plateau()
         if self.spec.early_stopping:
             self.best_weights_ = deepcopy(net.module_.state_dict())
+
+    def _forget_other_units(self):
+        """Forget scores in other units than those that are watched now."""
+        scoring = self.spec.scoring
+        scoring = getattr(scoring, "__name__", None) or repr(scoring)
+        watched = scoring if self.spec.early_stopping else "training loss"
+        if self.watched_ not in (None, watched):
+            self.plateau_, self.validation_scores_ = Plateau(), []
+        self.watched_ = watched
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Return to the weights of the cycle's best validation score."""
@@ -69,8 +80,7 @@ class Convergence(Callback):
         if self._schedule() == "invscaling":
             divisor = (self.t_ + 1) ** self.spec.power_t
             _set_learning_rate(net.optimizer_, net.lr / divisor)
-        plateaued = self.plateau_.is_reached(self.spec.n_iter_no_change)
-        plateaued = plateaued and not self._slows_down(net)
+        plateaued = self._is_reached(net) and not self._slows_down(net)
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.is_cycle_over(plateaued):
             self._end_cycle(net, method)
@@ -96,9 +106,15 @@ class Convergence(Callback):
         )
         return watched[-1]
 
+    def _is_reached(self, net):
+        """Tell whether the plateau is reached, of which L-BFGS has a notion itself."""
+        if self.spec.solver == "lbfgs":
+            return net.optimizer_.has_ended
+        return self.plateau_.is_reached(self.spec.n_iter_no_change)
+
     def _record_score(self, net):
         """Record the validation score, and whether it is the best of all."""
-        column, scores = self.spec.head.score_column, self.validation_scores_
+        column, scores = self.spec.score_column, self.validation_scores_
         score = net.history[-1, column]
         # skorch's name, for its callbacks
         net.history.record(f"{column}_best", not scores or score > max(scores))
@@ -133,7 +149,9 @@ class Convergence(Callback):
     def _stop(self, net):
         """End the training before the next epoch."""
         net.stop_training_ = True
-        if net.verbose:
+        if net.verbose and self.spec.solver == "lbfgs":
+            print(f"{net.optimizer_.outcome.message}. Stopping.")
+        elif net.verbose:
             what = "Validation score" if self.spec.early_stopping else "Training loss"
             print(
                 f"{what} did not improve by {self.spec.tol:g} for more than "

@@ -15,7 +15,7 @@ def count_largest_product(spec, X):
     products = [fan_in * out for fan_in, out in pairwise(spec.layer_units)]
     if stays_sparse(X, spec.device):
         del products[0]  # scipy's, in one thread
-    rows = rows_of_batch(spec.batch_size, X.shape[0])
+    rows = rows_of_batch(spec, X.shape[0])
     return 2 * rows * max(products, default=0)
 
 

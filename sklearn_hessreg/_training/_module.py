@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sklearn_hessreg._training._sparse import product
 
@@ -12,7 +13,22 @@ ACTIVATIONS = {
     "logistic": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": torch.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
 }
+_SHAPED_LIKE_RELU = ("elu", "gelu", "silu", "mish")
+# by which torch multiplies Glorot's bound; for these four torch has none of their own
+_GAINS = {
+    "leaky_relu": nn.init.calculate_gain("leaky_relu"),
+    "selu": nn.init.calculate_gain("selu"),
+    **dict.fromkeys(_SHAPED_LIKE_RELU, nn.init.calculate_gain("relu")),
+}
+# MLPClassifier's has 2 where Glorot's has 6, and knows no gain of ReLU
+_FACTORS = {"logistic": 2.0, **{name: 6 * gain**2 for name, gain in _GAINS.items()}}
 
 
 class Linear(nn.Linear):
@@ -77,8 +93,8 @@ class MLP(nn.Module):
 
 @torch.no_grad()
 def init_glorot_uniform(module, activation, random_state):
-    """Draw what MLPClassifier draws from the same RandomState."""
-    factor = 2.0 if activation == "logistic" else 6.0
+    """Draw what MLPClassifier draws from the same RandomState, and its like."""
+    factor = _FACTORS.get(activation, 6.0)
     for layer in module.layers:
         bound = (factor / (layer.in_features + layer.out_features)) ** 0.5
         shape = (layer.in_features, layer.out_features)

@@ -10,7 +10,9 @@ from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
 from sklearn_hessreg._training._gradients import are_unwatched, backward, forward
+from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
+from sklearn_hessreg._training._scores import record_scores
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
@@ -36,7 +38,7 @@ class MLPNet(ShortcutNet):
         super().initialize()
         self.begin_training(None)
         # the first group of the optimizer's parameters holds the weights alone
-        self.decay_in_optimizer_ = isinstance(self.spec.solver, str)
+        self.decay_in_optimizer_ = self.spec.solver in ("adam", "sgd")
         self.snapshots_, self.stacked_ = None, None
         return self
 
@@ -44,12 +46,20 @@ class MLPNet(ShortcutNet):
         """Forget what belongs to one training alone."""
         self.batch_order_ = batch_order
         self.split_ = None
+        self.scorer_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.validated_ = []
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
         self.is_unwatched_ = None
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train by the solver's own loop, where it has one."""
+        if self.spec.solver != "lbfgs":
+            return super().fit_loop(X, y, epochs, **fit_params)
+        train_by_lbfgs(self, *self.get_split_datasets(X, y))
+        return self
 
     @property
     def epoch(self):
@@ -75,35 +85,40 @@ class MLPNet(ShortcutNet):
         return [part if part is None else part.to(self.device) for part in y]
 
     def train_step_single(self, batch, **fit_params):
-        """Add MLPClassifier's penalty, alpha |W|^2 / (2 * weight of the batch).
+        """Compute loss and gradient; the loss is what is recorded of it."""
+        J, penalty, y_pred = self.compute_gradient(batch)
+        loss = self.reported(J)
+        return {"loss": loss.add_(penalty) if penalty else loss, "y_pred": y_pred}
 
-        Its gradient goes in by the optimizer's weight decay or into W.grad, its value
-        into the loss: in autograd's graph it would cost a third of a small net's step.
+    def compute_gradient(self, batch):
+        """Compute J, MLPClassifier's penalty, the outputs, and the gradient.
+
+        The penalty is alpha |W|^2 / (2 * weight of the batch). Its gradient goes in by
+        the optimizer's weight decay or into W.grad: in autograd's graph it would cost a
+        third of a small net's step.
         """
         self._set_training(True)
         X, (_, weight) = batch
-        y_pred, loss = self._differentiate(*batch)
+        y_pred, J = self._differentiate(*batch)
         alpha = self.spec.alpha
         decay = alpha / (len(X) if weight is None else weight.sum().item())
         if self.decay_in_optimizer_:
             self.optimizer_.param_groups[0]["weight_decay"] = decay
-        loss = self._reported(loss.detach_())
+        squares = 0.0
         if alpha:
-            squares = 0.0
             for W, w in self._flat_weights():
                 if not self.decay_in_optimizer_ and W.grad is not None:
                     W.grad.add_(w.view_as(W), alpha=decay)
                 squares += torch.dot(w, w).item()
-            loss.add_(decay / 2 * squares)
-        return {"loss": loss, "y_pred": y_pred}
+        return J.detach_(), decay / 2 * squares, y_pred
 
-    def _reported(self, loss):
+    def reported(self, loss):
         """Scale J to what is recorded of it."""
         share = self.spec.head.reported_share(self.spec.layer_units[-1])
         return loss if share == 1 else loss * share
 
     def _differentiate(self, X, y):
-        """Return outputs and loss of a batch, and leave the gradients."""
+        """Return outputs and J of a batch, and leave the gradients."""
         if self.is_unwatched_ is None:
             self.is_unwatched_ = are_unwatched(self)
         if not (self.is_unwatched_ and isinstance(X, torch.Tensor)):
@@ -136,7 +151,7 @@ class MLPNet(ShortcutNet):
         """Keep the outputs, to be scored when there are all of them."""
         step = super().validation_step(batch, **fit_params)
         self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
-        return {**step, "loss": self._reported(step["loss"])}
+        return {**step, "loss": self.reported(step["loss"])}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
@@ -156,11 +171,7 @@ class MLPNet(ShortcutNet):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Record the score of the validation samples before all callbacks."""
         if dataset_valid is not None:
-            outputs, target, weight = zip(*self.validated_, strict=True)
-            weight = None if weight[0] is None else torch.cat(weight)
-            head, self.validated_ = self.spec.head, []
-            score = head.score(torch.cat(outputs), torch.cat(target), weight)
-            self.history.record(head.score_column, score)
+            record_scores(self, dataset_valid)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite."""
@@ -203,9 +214,10 @@ class MLPNet(ShortcutNet):
     def _advice(self):
         """Say where training broke off and what to do."""
         lr = self.optimizer_.param_groups[0]["lr"]
+        slower = f"Lower the learning rate (now {lr:g}), or scale"
         return (
-            f"in epoch {self.epoch}, so training was stopped and nothing of it "
-            f"kept. Lower the learning rate (now {lr:g}), or scale the features, for "
+            f"in epoch {self.epoch}, so training was stopped and nothing of it kept. "
+            f"{'Scale' if self.spec.solver == 'lbfgs' else slower} the features, for "
             "instance with StandardScaler."
         )
 
@@ -273,6 +285,8 @@ def _optimizer(spec):
     """Translate the solver's hyperparameters to skorch's."""
     if not isinstance(spec.solver, str):
         return {"optimizer": spec.solver}
+    if spec.solver == "lbfgs":
+        return {"optimizer": LBFGS}
     shared = {
         "optimizer__fused": True,
         "optimizer__param_groups": [("*.weight", {})],

@@ -16,7 +16,15 @@ from sklearn_hessreg._training._split import ValidationSplit
 from sklearn_hessreg._training._state import GoOn, continue_from, restore
 
 
-def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
+def train(
+    spec,
+    train_data,
+    valid_data,
+    random_state,
+    state=None,
+    callbacks=(),
+    scorer=None,
+):
     """Train a net as a spec says, and return it.
 
     Parameters
@@ -36,6 +44,8 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         training begins, of one in the middle of it goes on to the same end.
     callbacks : sequence of (str, skorch callback), default=()
         Callbacks that the net has while it trains, and not afterwards.
+    scorer : callable, default=None
+        Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
     work = count_largest_product(spec, train_data[0])
     folders = own_folders(spec.skorch_callbacks)
@@ -48,6 +58,7 @@ def train(spec, train_data, valid_data, random_state, state=None, callbacks=()):
         elif state is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
+        net.scorer_ = scorer
         samples, valid = _to_samples(net, train_data, valid_data)
         _begin(net, state)
         if state is None:
@@ -81,14 +92,17 @@ def _begin(net, state):
 def _run(net, samples, valid, callbacks):
     """Train the net over the epochs that are left."""
     spec = net.spec
-    if spec.batch_size != "auto" and spec.batch_size > len(samples):
+    in_batches = spec.solver != "lbfgs"
+    given = in_batches and spec.batch_size != "auto"
+    if given and spec.batch_size > len(samples):
         warn_at_caller(
             f"batch_size={spec.batch_size} is larger than the number of training "
             f"samples, {len(samples)}; it is clipped to that."
         )
-    net.batch_size = rows_of_batch(spec.batch_size, len(samples))
+    net.batch_size = rows_of_batch(spec, len(samples))
     net.max_epochs = spec.max_iter - net.n_epochs_begun_
-    net.iterator_train__order = net.batch_order_ if spec.shuffle else None
+    shuffled = spec.shuffle and in_batches
+    net.iterator_train__order = net.batch_order_ if shuffled else None
     if valid is not None:
         net.train_split = predefined_split(valid)
     net.temporary_callbacks_ = [callback for _, callback in callbacks]

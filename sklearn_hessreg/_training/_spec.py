@@ -41,18 +41,35 @@ class TrainingSpec:
     tol: float
     n_iter_no_change: float
     early_stopping: bool
+    scoring: Any
     validation_fraction: float
     momentum: float
     nesterovs_momentum: bool
     beta_1: float
     beta_2: float
     epsilon: float
+    max_fun: int
     verbose: int
 
     @property
     def torch_dtype(self):
         """The weights' dtype as torch's."""
         return torch.from_numpy(np.empty(0, self.dtype)).dtype
+
+    @property
+    def score_column(self):
+        """The history's name for the score that early stopping goes by."""
+        return self.head.score_column if self.scoring is None else "valid_score"
+
+    @property
+    def score_name(self):
+        """That score's name for a reader."""
+        if self.scoring is None:
+            return self.head.score_name
+        name = getattr(self.scoring, "__name__", self.scoring)
+        if name == "loss":
+            return "negative loss"
+        return name if isinstance(name, str) else "score"
 
     @property
     def hidden_layer_sizes(self):

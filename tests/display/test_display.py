@@ -11,6 +11,7 @@ from settings import PAPER
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -157,6 +158,23 @@ def test_curves_are_those_of_the_estimator(clf):
     assert list(loss.get_xdata()) == [1, 2, 3, 4, 5, 6]
     assert list(loss.get_ydata()) == clf.loss_curve_
     assert list(accuracy.get_ydata()) == clf.validation_scores_
+
+
+@pytest.mark.parametrize(
+    ("scoring", "label"),
+    [
+        (None, "accuracy"),
+        ("f1_macro", "f1_macro"),
+        ("loss", "negative loss"),
+        (get_scorer("f1_macro"), "score"),
+    ],
+    ids=str,
+)
+def test_validation_scores_are_shown_under_the_name_of_scoring(scoring, label):
+    clf = make(scoring=scoring).fit(X, Y, X_val=X, y_val=Y)
+    display = TrainingCurveDisplay.from_estimator(clf)
+    assert list(display.lines_[1].get_ydata()) == clf.validation_scores_
+    assert display.axes_[1].get_ylabel() == f"validation\n{label}"
 
 
 def test_curves_without_validation_data_have_one_axes():

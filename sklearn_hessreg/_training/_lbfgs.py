@@ -1,0 +1,156 @@
+"""L-BFGS: scipy's optimizer on all samples at once, as epochs of a net.
+
+An epoch is an iteration, a cycle of the method is one run of the optimizer.
+"""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+MAXIMA_REACHED = 1  # scipy's status of a run that a maximum ended
+
+
+class LBFGS(torch.optim.Optimizer):
+    """The place of an optimizer in a net whose weights scipy moves.
+
+    `evaluations` counts those of loss and gradient in a training, `outcome` is the
+    last run's result.
+    """
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr, "evaluations": 0})
+        self.outcome = None
+
+    @property
+    def has_ended(self):
+        """Whether a run has ended by itself: converged, or unable to go on."""
+        return self.outcome is not None and self.outcome.status != MAXIMA_REACHED
+
+
+class CycleOver(Exception):  # noqa: N818 - it is no error
+    """Ends a run of scipy's from inside."""
+
+
+def train_by_lbfgs(net, dataset_train, dataset_valid):
+    """Train a net for `max_epochs` iterations at most, in runs of scipy's L-BFGS-B."""
+    spec, optimizer = net.spec, net.optimizer_
+    datasets = {"dataset_train": dataset_train, "dataset_valid": dataset_valid}
+    last = net.n_epochs_begun_ + net.max_epochs
+    (group,) = optimizer.param_groups
+    while net.n_epochs_begun_ < last and group["evaluations"] < spec.max_fun:
+        net.notify("on_epoch_begin", **datasets)  # which ends a training that is over
+        optimizer.outcome = None
+        left = last - net.n_epochs_begun_ + 1, spec.max_fun - group["evaluations"]
+        run = Run(net, datasets)
+        try:
+            optimizer.outcome = run.minimize(*left)
+        except CycleOver:
+            continue
+        finally:
+            run.write(run.x)
+        run.end_epoch()
+    net.stop_training_ = True
+
+
+class Run:
+    """A run of the optimizer from the net's weights.
+
+    Whether an iteration was the last is not known when scipy reports it, but when it
+    asks for another evaluation or returns. So the end of an epoch is told then.
+    """
+
+    def __init__(self, net, datasets):
+        self.net = net
+        self.datasets = datasets
+        # as one batch: the net's size of a batch is that of the data
+        (self.batch,) = net.get_iterator(datasets["dataset_train"], training=True)
+        self.parameters = [
+            parameter
+            for group in net.optimizer_.param_groups
+            for parameter in group["params"]
+            if parameter.requires_grad
+        ]
+        self.x = self._join(self.parameters)
+        self.step = None  # of the last evaluation
+        self.loss = None  # what is recorded of that at x
+        self.is_over = False  # an iteration whose epoch has not been ended
+
+    def minimize(self, max_iter, max_fun):
+        """Minimise the penalised loss by the options that MLPClassifier gives."""
+        return minimize(
+            self.evaluate,
+            self.x,
+            method="L-BFGS-B",
+            jac=True,
+            callback=self.note,
+            options={
+                "maxfun": max_fun,
+                "maxiter": max_iter,
+                "gtol": self.net.spec.tol,
+            },
+        )
+
+    def evaluate(self, x):
+        """Return loss and gradient at x; if an iteration is over the next begins."""
+        net = self.net
+        if self.is_over:
+            self._go_on()
+        self.write(x)
+        net._zero_grad_optimizer()
+        J, penalty, y_pred = net.compute_gradient(self.batch)
+        value = J.item() + penalty
+        self.step = {"loss": net.reported(J).add_(penalty), "y_pred": y_pred}
+        net.notify(
+            "on_grad_computed",
+            named_parameters=net.get_all_learnable_params(),
+            batch=self.batch,
+            training=True,
+        )
+        net.optimizer_.param_groups[0]["evaluations"] += 1
+        self.loss = self.step["loss"] if self.loss is None else self.loss
+        return value, self._join([parameter.grad for parameter in self.parameters])
+
+    def note(self, intermediate_result):
+        """Hold the point to which an iteration has come, the last one evaluated."""
+        self.x, self.loss = intermediate_result.x.copy(), self.step["loss"]
+        self.is_over = True
+
+    def end_epoch(self):
+        """Record the epoch at the point it has come to, and validate."""
+        net = self.net
+        self.is_over = False
+        step = {**self.step, "loss": self.loss}
+        net.run_single_epoch(
+            [self.batch], training=True, prefix="train", step_fn=lambda batch: step
+        )
+        valid = self.datasets["dataset_valid"]
+        if valid is not None:
+            net.run_single_epoch(
+                net.get_iterator(valid, training=False),
+                training=False,
+                prefix="valid",
+                step_fn=net.validation_step,
+            )
+        net.notify("on_epoch_end", **self.datasets)
+
+    def _go_on(self):
+        """End an epoch and begin another, unless a cycle has ended with it."""
+        self.write(self.x)
+        self.end_epoch()
+        if dict(self.net.callbacks_)["hessian_reinit"].is_due:
+            raise CycleOver
+        self.net.notify("on_epoch_begin", **self.datasets)
+
+    @torch.no_grad()
+    def write(self, x):
+        """Give the parameters these values."""
+        sizes = [parameter.numel() for parameter in self.parameters]
+        parts = torch.from_numpy(np.ascontiguousarray(x)).split(sizes)
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            parameter.copy_(part.view_as(parameter))
+
+    @staticmethod
+    def _join(tensors):
+        """Make one vector of them, in scipy's dtype."""
+        joined = torch.cat([tensor.detach().flatten() for tensor in tensors])
+        return joined.cpu().double().numpy()
