@@ -188,7 +188,6 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
     "data": Parameter(
         _names(RanksData, None),
         f"{_one_of(RanksData)} or None",
-        "replicated",
         "What the processes hold that train one net, where :mod:`torch.distributed` is "
         'initialised: all the same training samples (``"replicated"``), or each rows '
         'of its own (``"sharded"``). None leaves each to a net of its own.',
