@@ -77,9 +77,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         another ``criterion`` with it.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
-    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "elu", \
-            "selu", "gelu", "silu", "mish"}, default="relu"
-        Activation of the hidden layers. scikit-learn has the first four, to which
+    activation : str, default="relu"
+        Activation of the hidden layers: ``"relu"``, ``"tanh"``, ``"logistic"``,
+        ``"identity"``, ``"leaky_relu"``, ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``
+        or ``"mish"``. scikit-learn has the first four, to which
         :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
         initial weights are drawn as for ReLU, times the gain that
         :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
@@ -97,8 +98,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd", "lbfgs"} or subclass of torch.optim.Optimizer, \
-            default="adam"
+    solver : {"adam", "sgd", "lbfgs"} or optimizer class of torch, default="adam"
         The optimizer. A class is called with the parameters and
         ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
         the notes of :class:`HessianRegularizedMLPClassifier`.
