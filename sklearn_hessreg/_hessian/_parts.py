@@ -30,18 +30,17 @@ class _IndivisibleError(Exception):
     """The outputs of a sample depend on those that pass beside it, or are unknown."""
 
 
-def split_samples(run, inputs, loss, numbers, least=1):
+def split_samples(run, inputs, loss, numbers):
     """List the parts, of each of which a pass holds as many numbers as are given.
 
-    `run` makes a forward pass. There are `least` parts or more, but one where samples
-    cannot be parted, or are fewer.
+    `run` makes a forward pass. There is one part where all samples fit, or cannot be
+    parted.
     """
     samples = count_samples(inputs)
     try:
         few = run(_take(inputs, slice(TRIED), samples))
         step = max(1, numbers * min(TRIED, samples) // max(1, few.numbers))
-        step = min(step, samples // least)
-        if not 0 < step < samples:
+        if step >= samples:
             return [Part(inputs, loss)]
         slices = [slice(n, n + step) for n in range(0, samples, step)]
         with torch.no_grad():

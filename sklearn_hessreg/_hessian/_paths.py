@@ -40,10 +40,7 @@ class _FormulaError(Exception):
 
 
 def score_layer(problem, name):
-    """Score one layer by the cheapest formula that holds, and log which and why.
-
-    Of a share of the work that is the share of the score.
-    """
+    """Score one layer by the cheapest formula that holds, and log which and why."""
     layer, uses = problem.layer(name), problem.forward.uses.get(name, [])
     key = problem.forward.keys[name]
     W, reasons = problem.forward.state[key], []
@@ -71,9 +68,10 @@ def score_layer(problem, name):
     why = known or " and ".join(dict.fromkeys(reasons))
     logger.debug("layer %r: row by row, because %s", name, why)
     if problem.curvature == "per_sample":
-        passes = problem.module, problem.loss, problem.J, problem.forward
-        return _row_by_row.per_sample_score(*passes, key, problem.share)
-    return _row_by_row.mean_loss_score(problem.J, W, problem.share)
+        return _row_by_row.per_sample_score(
+            *(problem.module, problem.loss, problem.J, problem.forward, key)
+        )
+    return _row_by_row.mean_loss_score(problem.J, W)
 
 
 def _why_unknown(problem, name, layer, uses):
@@ -90,17 +88,16 @@ def _why_unknown(problem, name, layer, uses):
 def _score_certain(problem, name, uses, W):
     """Score a layer that needs no trial: of outputs, or linked to them; or None."""
     h, per_sample = uses[0].h.to(W.dtype), problem.curvature == "per_sample"
-    work = (problem.elements, problem.share)
     if (B := problem.output_form(name)) is not None:
         if per_sample:
-            S, how = _streamed.per_sample_score(B, h, *work), "factorised"
+            S, how = _streamed.per_sample_score(B, h, problem.elements), "factorised"
         else:
             g = problem.head.v[0].detach()
-            S, streamed = _streamed.mean_loss_score(B, g, h, *work)
-            how = f"{streamed:.1%} of the pairs of units streamed"
+            S, share = _streamed.mean_loss_score(B, g, h, problem.elements)
+            how = f"{share:.1%} of the pairs of units streamed"
         return S, f"{how}, curvature by its form, {type(B).__name__.lower()}"
     if per_sample and name in problem.sums_behind_links:
-        S = _streamed.score_of_sums(problem.sums_behind_links[name], h, problem.share)
+        S = _streamed.score_of_sums(problem.sums_behind_links[name], h)
         return S, "factorised, curvature by links from layer to layer"
     return None, None
 
@@ -112,7 +109,7 @@ def _score_rows(problem, layer, uses, W):
     if len(uses) != 1:
         raise _FormulaError(f"it is used {len(uses)} times")
     h, delta = uses[0].h.to(W.dtype), uses[0].delta
-    samples, work = problem.forward.samples, (problem.elements, problem.share)
+    samples, elements = problem.forward.samples, problem.elements
     if problem.curvature == "per_sample" and len(h) != samples:
         raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
     R = random_like(W)
@@ -123,10 +120,10 @@ def _score_rows(problem, layer, uses, W):
     BRh = B.product(h @ R.T) if isinstance(B, GaussNewton | DoubleBackward) else BRh
     product = BRh.to(h.dtype).T @ h
     if problem.curvature == "per_sample":
-        S = _streamed.per_sample_score(B, h, *work)
+        S = _streamed.per_sample_score(B, h, elements)
         return S, product, HR, f"factorised, curvature by {how}"
-    S, streamed = _streamed.mean_loss_score(B, g, h, *work)
-    how = f"{streamed:.1%} of the pairs of units streamed, curvature by {how}"
+    S, share = _streamed.mean_loss_score(B, g, h, elements)
+    how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
     return S, product, HR, how
 
 
@@ -181,8 +178,7 @@ def _score_jacobian(problem, layer, uses, W):
         raise _FormulaError("the outputs are not piecewise linear in it")
     G = _jacobian.jacobian_by_weight(layer, uses, head, samples)
     SG = head.curvature.times(G)
-    work = (problem.elements, problem.share)
-    S = _jacobian.score(G, SG, problem.curvature, *work)
+    S = _jacobian.score(G, SG, problem.curvature, problem.elements)
     product = _jacobian.product(G, head, random_like(W))
     return S.view_as(W), product, None, "Jacobian of the outputs"
 

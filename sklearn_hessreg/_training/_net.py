@@ -317,7 +317,6 @@ def _callbacks(spec):
                 monitor=None,
                 lower_is_better=not spec.early_stopping,
                 random_state=spec.seed,
-                data=None,
             ),
         ),
         ("convergence", Convergence(spec)),
