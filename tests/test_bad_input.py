@@ -201,7 +201,7 @@ def test_partial_fit_refuses_what_needs_all_data(options):
 
 def test_warm_start_refuses_other_classes_and_other_layers():
     clf = make(warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match=r"\[0, 1\].*\[0, 5\]"):
+    with pytest.raises(ValueError, match=r"\[0 1\].*\[0 5\]"):
         clf.fit(X, 5 * Y)
     with pytest.raises(ValueError, match=r"hidden_layer_sizes.*\(5,\).*\(6,\)"):
         clf.set_params(hidden_layer_sizes=(6,)).fit(X, Y)

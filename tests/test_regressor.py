@@ -280,7 +280,7 @@ BAD = {
     "early stopping on a row": (
         Y,
         {"early_stopping": True, "validation_fraction": 0.001},
-        "1 samples for validation, at least 2",
+        "leaves 1 samples for it, at least 2",
     ),
 }
 BAD_VALIDATION = {
