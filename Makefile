@@ -1,8 +1,8 @@
 # Every target makes its own environment in .venv from python3 alone.
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 
-.PHONY: help demo test test-oldest lint docs bench study
+.PHONY: help demo test test-oldest test-newest coverage lint docs bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -30,18 +30,23 @@ test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n 2
 
+# what the registry serves today, so it is asked each time
+test-newest: ## Run them with the newest versions of everything.
+	@test -d .venv-newest || $(PYTHON) -m venv .venv-newest
+	@.venv-newest/bin/pip install --quiet --disable-pip-version-check \
+		--upgrade --upgrade-strategy eager --editable ".[dev]"
+	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -n 2
+
+coverage: .venv/ready ## Run them and list the branches that none of them takes.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --cov --cov-report=term-missing
+
 lint: .venv/ready ## Check style, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/docs-ready: .venv/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check \
-		--constraint .constraints.txt --editable ".[docs]"
-	@touch $@
-
 # from nothing, so that every example runs with the package as it is now
-docs: .venv/docs-ready ## Build the site in docs/_build/html, every example executed.
+docs: .venv/ready ## Build the site in docs/_build/html, every example executed.
 	@rm -rf docs/_build docs/auto_examples docs/generated
 	@OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/sphinx-build --fail-on-warning \
 		--keep-going --builder html docs docs/_build/html

@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_hessreg"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 # only the API and the gallery have so many pages that they need navigation beside them
 pages = sorted(Path(__file__).parent.glob("*.md"))
 html_sidebars = {page.stem: [] for page in [*pages, Path("search"), Path("genindex")]}

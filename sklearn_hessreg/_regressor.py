@@ -78,12 +78,13 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, default="relu"
-        Activation of the hidden layers: ``"relu"``, ``"tanh"``, ``"logistic"`` or
-        ``"identity"``, scikit-learn's, to which :meth:`to_sklearn` is limited;
-        ``"leaky_relu"``, ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"`` or ``"mish"``,
-        torch's, with its defaults. The initial weights of these six are drawn as for
-        ReLU, times the gain that :func:`torch.nn.init.calculate_gain` has for
-        leaky_relu and selu, for the other four that of relu, the square root of 2.
+        Activation of the hidden layers: ``"relu"``, ``"tanh"``, ``"logistic"``,
+        ``"identity"``, ``"leaky_relu"``, ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``
+        or ``"mish"``. scikit-learn has the first four, to which
+        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
+        initial weights are drawn as for ReLU, times the gain that
+        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
+        four that of relu, the square root of 2.
     %(k)s
     %(n)s
     %(aggregation)s
@@ -97,11 +98,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd", "lbfgs"} or torch optimizer class, default="adam"
-        The optimizer. A subclass of torch.optim.Optimizer is called with the
-        parameters and ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples
-        at once, see the
-        notes of :class:`HessianRegularizedMLPClassifier`.
+    solver : {"adam", "sgd", "lbfgs"} or optimizer class of torch, default="adam"
+        The optimizer. A class is called with the parameters and
+        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
+        the notes of :class:`HessianRegularizedMLPClassifier`.
     alpha : float, default=1e-4
         Strength of the L2 penalty on the weights; as in MLPRegressor it is divided by
         twice the sum of the batch's sample weights. Not part of the Hessian.

@@ -26,6 +26,27 @@ def test_the_version_is_the_same_wherever_it_is_said():
     assert cited[1] == PROJECT["version"] == sklearn_hessreg.__version__
 
 
+def test_the_workflow_runs_on_every_python_that_is_claimed():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    prefix = "Programming Language :: Python :: 3."
+    claimed = [c for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    assert re.findall(r'"(.*?)"', matrix) == [c.split(" :: ")[-1] for c in claimed]
+    assert f">={claimed[0].split(' :: ')[-1]}" == PROJECT["requires-python"]
+
+
+def test_the_conda_recipe_has_the_version_and_the_requirements_of_the_project():
+    recipe = (ROOT / ".conda" / "recipe.yaml").read_text()
+    needs = [Requirement(r) for r in PROJECT["dependencies"]]
+    names = [{"torch": "pytorch"}.get(r.name, r.name) for r in needs]
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    python, *others = re.findall(r"- (\S+) (\S+)", run)
+    assert others == [(n, str(r.specifier)) for n, r in zip(names, needs, strict=True)]
+    assert python[0] == "python"
+    assert f'python_min: "{PROJECT["requires-python"][2:]}"' in recipe
+    assert f'version: "{PROJECT["version"]}"' in recipe
+
+
 @pytest.mark.parametrize("requirement", [Requirement(r) for r in TESTED], ids=str)
 def test_every_lower_bound_is_among_the_oldest_versions_tested(requirement):
     if requirement.name == PROJECT["name"]:

@@ -27,6 +27,14 @@ TIMES_DERIVATIVE = {
     "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
 }
 
+# on every module; torch 2.6 has no function yet that tells of them
+GLOBAL_HOOKS = (
+    torch_module._global_backward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_forward_hooks,
+)
+
 
 def are_unwatched(net):
     """Tell whether the products give all that anybody can see of a net's batches.
@@ -40,7 +48,7 @@ def are_unwatched(net):
         and spec.activation in TIMES_DERIVATIVE
         and not any(net.listeners_.values())
         and not torch.is_anomaly_enabled()
-        and not torch_module._has_any_global_hook()
+        and not any(GLOBAL_HOOKS)
         and type(module) is MLP
         and module.dropout.p == 0
         and all(type(layer) is Linear for layer in module.layers)

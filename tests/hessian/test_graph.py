@@ -96,7 +96,7 @@ def test_checkpoint_that_recomputes_something_else_is_refused():
         hessian_scores(net, F.cross_entropy, X, Y, layers=["a"])
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("convert", [torch.jit.script, lambda m: torch.jit.trace(m, X)])
 @pytest.mark.parametrize("whole", [False, True])
 def test_scripted_and_traced_modules_are_refused(whole, convert):

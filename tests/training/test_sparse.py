@@ -12,7 +12,7 @@ from sklearn_hessreg._training._sparse import SparseRows, product
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 RNG = np.random.default_rng(0)
-THIN = sparse.random_array((120, 300), density=0.02, format="csr", rng=RNG)
+THIN = sparse.csr_array(sparse.random(120, 300, density=0.02, random_state=RNG))
 Y = np.arange(120) % 3
 
 
@@ -59,7 +59,7 @@ def test_no_batch_is_made_dense_without_the_method(monkeypatch):
 
 @pytest.mark.parametrize(("density", "device"), [(0.2, "cpu"), (0.02, "cuda")])
 def test_full_rows_and_other_devices_take_dense_batches(density, device):
-    X = sparse.random_array((50, 40), density=density, format="csr", rng=RNG)
+    X = sparse.csr_array(sparse.random(50, 40, density=density, random_state=RNG))
     assert isinstance(
         Samples(X, device=device).inputs_of_batch(slice(0, 5)), torch.Tensor
     )
