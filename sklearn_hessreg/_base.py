@@ -33,6 +33,7 @@ from sklearn_hessreg._training import (
     train,
 )
 from sklearn_hessreg._validation import (
+    accepted_dtypes,
     check_continuation,
     check_convertible,
     check_device,
@@ -172,7 +173,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             X,
             y,
             accept_sparse="csr",
-            dtype=self._dtype() if continuing else (np.float64, np.float32),
+            dtype=self._dtype() if continuing else accepted_dtypes(X),
             multi_output=True,
             reset=not continuing,
         )

@@ -582,8 +582,8 @@ def _head(loss, delta):
     return Exponential() if loss == "poisson" else Identity(loss, delta)
 
 
-def _checked_split(split, by_r2, *data):
-    """Set a part aside for validation and check that it can be scored."""
-    train, valid = split(*data)
-    check_scored(valid[1], by_r2)
+def _checked_split(split, by_r2, y, random_state):
+    """Set rows aside for validation and check that they can be scored."""
+    train, valid = split(y, random_state)
+    check_scored(y[valid], by_r2)
     return train, valid

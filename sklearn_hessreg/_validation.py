@@ -181,6 +181,33 @@ def _devices():
     return ["cpu", *(f"{kind}:{number}" for number in range(count))]
 
 
+def accepted_dtypes(X):
+    """Return the dtypes that X may keep, the first one being that of all others.
+
+    scikit-learn's validation asks for numpy's dtypes alone, and would make float64 of
+    float32 in the columns of Arrow, polars and pandas' own, and in tensors of torch.
+    """
+    return np.float32 if _held_dtype(X) == np.float32 else (np.float64, np.float32)
+
+
+def _held_dtype(X):
+    """Return the dtype of X as an array, None if that is unknown."""
+    if not hasattr(X, "__array__"):
+        return None
+    try:
+        if hasattr(X, "iloc"):  # pandas makes objects of Arrow's columns
+            return np.result_type(*map(_of_numpy, X.dtypes))
+        return np.asarray(X[:0]).dtype
+    # what X is is not known, and its validation says what is wrong with it
+    except (TypeError, ValueError, IndexError, RuntimeError):
+        return None
+
+
+def _of_numpy(dtype):
+    """Return the dtype of numpy's that one of pandas' own stands for."""
+    return getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
+
+
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
     """Return the weights of the rows, and those of the samples alone, in X's dtype.
 
@@ -241,16 +268,16 @@ def drop_weightless(X, y, weight, *others):
     return tuple(rows[kept] for rows in (X, y, weight, *others))
 
 
-def split_validation(X, y, weight, sample_weight, random_state, *, fraction, classes):
-    """Set a part aside for validation; stratified, where classes and rows allow it.
+def split_validation(y, random_state, *, fraction, classes):
+    """Set rows aside for validation; stratified, where classes and rows allow it.
 
     Without `classes` the targets are numbers.
-    Returns (X, y, weight) to train on and (X, y, sample_weight) to validate on.
+    Returns the numbers of the rows to train on, and of those to validate on.
     """
     strata, _ = _strata(y, fraction, classes)
     try:
-        parts = train_test_split(
-            *(X, y, weight, sample_weight),
+        train, valid = train_test_split(
+            np.arange(len(y)),
             test_size=fraction,
             random_state=random_state,
             stratify=strata,
@@ -260,14 +287,13 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
             f"No split with validation_fraction={fraction} is possible: "
             f"{error} Pass X_val and y_val, or set early_stopping=False."
         ) from error
-    train, valid = parts[::2], parts[1::2]
-    if len(valid[1]) < 2:
+    if len(valid) < 2:
         raise ValueError(
             f"The validation set is too small: validation_fraction={fraction} leaves "
-            f"{len(valid[1])} samples for it, at least 2 are needed. Increase "
+            f"{len(valid)} samples for it, at least 2 are needed. Increase "
             "validation_fraction, or pass X_val and y_val."
         )
-    return train[:3], (valid[0], valid[1], valid[3])
+    return train, valid
 
 
 def warn_if_not_stratified(y, fraction, classes):

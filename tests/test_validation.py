@@ -402,3 +402,49 @@ def test_integers_where_real_numbers_are_asked_for_train_as_these_do(solver):
 def test_integers_that_are_too_large_are_an_error(rate, message):
     with pytest.raises(ValueError, match=message):
         make(solver=torch.optim.SGD, learning_rate_init=rate).fit(1e300 * X, Y)
+
+
+FLOATS32 = X.astype(np.float32)
+IN_OTHER_FORMS = {
+    "torch tensor": lambda: torch.from_numpy(FLOATS32),
+    "pandas Float32": lambda: pd.DataFrame(FLOATS32).astype("Float32"),
+    "pandas Float32 beside float32": lambda: pd.DataFrame(FLOATS32).astype(
+        {0: "Float32"}
+    ),
+    "pandas sparse": lambda: pd.DataFrame(FLOATS32).astype(
+        pd.SparseDtype("float32", 0)
+    ),
+    "Arrow in pandas": lambda: pd.DataFrame(FLOATS32).astype("float32[pyarrow]"),
+    "Arrow table": lambda: pytest.importorskip("pyarrow").table(
+        list(FLOATS32.T), "abc"
+    ),
+    "polars": lambda: pytest.importorskip("polars").DataFrame(FLOATS32),
+}
+
+
+def in_other_form(case):
+    if "Arrow" in case:
+        pytest.importorskip("pyarrow")
+    return IN_OTHER_FORMS[case]()
+
+
+@pytest.mark.parametrize("case", IN_OTHER_FORMS)
+@pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns")
+def test_float32_in_other_forms_than_an_array_trains_as_float32(case):
+    clf = make().fit(in_other_form(case), Y)
+    assert clf.coefs_[0].dtype == np.float32
+    np.testing.assert_array_equal(clf.coefs_[0], make().fit(FLOATS32, Y).coefs_[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        torch.from_numpy(X),
+        pd.DataFrame(X).astype("Float64"),
+        pd.DataFrame(X).astype({0: "Float32"}),
+        FLOATS32.tolist(),
+    ],
+    ids=["tensor", "frame", "float64 beside Float32", "list"],
+)
+def test_anything_else_than_float32_trains_as_float64(other):
+    assert make().fit(other, Y).coefs_[0].dtype == np.float64

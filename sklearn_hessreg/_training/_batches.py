@@ -15,11 +15,14 @@ class Samples(Dataset):
 
     `X` is a dense array or a CSR matrix, which is made dense batch by batch, or as a
     `batch` stays sparse where that is faster on the device. A `weight` of None counts
-    every row once. Without `target` there are `inputs` only.
+    every row once. Without `target` there are `inputs` only. With `rows`, an array of
+    numbers, the samples are these rows of X, which is not copied; target and weight are
+    theirs.
     """
 
-    def __init__(self, X, target=None, weight=None, device="cpu"):
+    def __init__(self, X, target=None, weight=None, device="cpu", rows=None):
         self.sparse = stays_sparse(X, device)
+        self.rows = rows
         # a view as a tensor, where torch takes it; else batches are copied one by one
         viewable = not issparse(X) and X.flags.writeable
         viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
@@ -28,7 +31,7 @@ class Samples(Dataset):
         self.weight = weight
 
     def __len__(self):
-        return self.X.shape[0]
+        return self.X.shape[0] if self.rows is None else len(self.rows)
 
     def __getitem__(self, rows):
         return self.inputs(rows), self._targets(rows)
@@ -40,27 +43,28 @@ class Samples(Dataset):
     def inputs_of_batch(self, rows):
         """Fetch rows of X alone, as a module of ours takes them."""
         if self.sparse:
-            return SparseRows(self.X[_index(rows)])
+            return SparseRows(self.X[self._index(rows)])
         return self.inputs(rows)
 
     def inputs(self, rows):
         """Fetch rows of X alone."""
         if isinstance(self.X, torch.Tensor):
+            rows = rows if self.rows is None else self._index(rows)
             return _take(self.X, rows).contiguous()
-        X = self.X[_index(rows)]
+        X = self.X[self._index(rows)]
         # copied, because torch takes no negative strides, even those of a single row
         X = X.toarray() if issparse(X) else np.array(X, order="C")
         return torch.from_numpy(X)
+
+    def _index(self, rows):
+        """Turn a slice, a list or a tensor of numbers into an index of numpy's in X."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        return rows if self.rows is None else self.rows[rows]
 
     def _targets(self, rows):
         """Fetch targets and weights."""
         weight = None if self.weight is None else _take(self.weight, rows)
         return _take(self.target, rows), weight
-
-
-def _index(rows):
-    """Turn a slice, a list or a tensor of numbers into an index of numpy's."""
-    return rows if isinstance(rows, slice) else np.asarray(rows)
 
 
 def _take(tensor, rows):
@@ -131,10 +135,10 @@ def rows_of_batch(spec, n_samples):
     return min(200 if spec.batch_size == "auto" else spec.batch_size, n_samples)
 
 
-def to_samples(X, y, weight, head, device="cpu"):
+def to_samples(X, y, weight, head, device="cpu", rows=None):
     """Wrap arrays as Samples with the target that the head's criterion expects."""
     weight = None if (weight == 1).all() else torch.from_numpy(weight)
     dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
-    samples = Samples(X, head.target(y, dtype), weight, device)
+    samples = Samples(X, head.target(y, dtype), weight, device, rows)
     samples.y = y  # for scorers
     return samples

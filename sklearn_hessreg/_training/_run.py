@@ -34,8 +34,8 @@ def train(
     train_data : tuple of (X, y, weight, sample_weight)
         Checked arrays; the last one, without class weights, is for a validation part.
     valid_data : tuple of (X, y, sample_weight), callable or None
-        Checked arrays, or a function of the training data and a RandomState that
-        returns what remains of them, and the part for validation; under the schedule
+        Checked arrays, or a function of the targets and a RandomState that returns the
+        numbers of the rows to train on, and of those to validate on; under the schedule
         "plateau" it is called again for each cycle.
     random_state : RandomState
         Draws weights, validation data and order of the rows, as MLPClassifier does.

@@ -25,6 +25,7 @@ def _score_by_user(net, valid):
     """Return what the user's scorer says of the net."""
     weight = None if valid.weight is None else valid.weight.numpy()
     X = valid.X.numpy() if isinstance(valid.X, torch.Tensor) else valid.X
+    X = X if valid.rows is None else X[valid.rows]
     score = net.scorer_(net, X, valid.y, weight)
     if not isinstance(score, Real):
         raise ValueError(

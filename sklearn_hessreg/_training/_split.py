@@ -6,8 +6,9 @@ from sklearn_hessreg._training._batches import to_samples
 class ValidationSplit:
     """Samples to train on and to validate on, parted at random from the same rows.
 
-    `part(*data, random_state)` returns both parts as arrays. A redraw changes the
-    contents of `train` and `valid` in place, for all that hold them.
+    `part(y, random_state)` returns the numbers of both parts' rows, so that X is not
+    copied. A redraw changes the contents of `train` and `valid` in place, for all that
+    hold them.
     """
 
     def __init__(self, part, data, order, spec):
@@ -26,7 +27,12 @@ class ValidationSplit:
             vars(samples).update(vars(drawn))
 
     def _draw(self):
-        """Draw both parts."""
-        train, valid = self.part(*self.data, self.order.random_state)
+        """Draw both parts, of which the second has no class weights."""
+        X, y, *weights = self.data
         head, device = self.spec.head, self.spec.device
-        return to_samples(*train[:3], head, device), to_samples(*valid, head, device)
+        return [
+            to_samples(X, y[rows], weight[rows], head, device, rows)
+            for rows, weight in zip(
+                self.part(y, self.order.random_state), weights, strict=True
+            )
+        ]
