@@ -27,6 +27,7 @@ def predict(net, X, link):
         network, function = net.stacked_, partial(_mean, net.spec.head, link)
         size = STACKED_BATCH
     samples = Samples(X, device=net.device)
+    size = max(size, _rows_like_weights(net, samples))
     work = _count_largest_product(net, samples, min(size, len(samples)))
     with threads_for(work), torch.inference_mode(), _without_autocast(net.device):
         for start in range(0, len(samples), size):
@@ -39,6 +40,16 @@ def predict(net, X, link):
                 joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
             joined[rows] = part
     return joined
+
+
+def _rows_like_weights(net, samples):
+    """Count rows of which no layer has more results than the first one has weights.
+
+    scipy copies these for each product with sparse rows: for 1,024 of 10,000 features
+    that took twice as long as the product. Dense rows need no copy.
+    """
+    inputs, *units = net.spec.layer_units
+    return inputs * units[0] // max(units) if samples.sparse else 0
 
 
 def _count_largest_product(net, samples, rows):

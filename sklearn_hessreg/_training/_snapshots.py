@@ -11,7 +11,7 @@ from sklearn_hessreg._training._state import write_weights
 class StackedMLP:
     """Networks of one shape in one pass: a batch to outputs (networks, rows, outputs).
 
-    The first layer is one product for all networks, the others are batched products.
+    The first layer of dense rows is one product for all networks, others are batched.
     """
 
     def __init__(self, snapshots, module, device):
@@ -27,10 +27,11 @@ class StackedMLP:
     def __call__(self, X):
         (W, b), *others = self.layers
         if isinstance(X, SparseRows):
-            z = product(X, W.flatten(0, 1)) + b.flatten()
+            # one by one, as rows of all their weights together leave the cache
+            z = torch.stack([product(X, w) for w in W]).add_(b[:, None])
         else:
             z = F.linear(X.to(W.device), W.flatten(0, 1), b.flatten())
-        z = z.view(len(X), *b.shape).transpose(0, 1)
+            z = z.view(len(X), *b.shape).transpose(0, 1)
         for W, b in others:
             z = torch.baddbmm(b[:, None], self.activation(z), W.mT)
         return z

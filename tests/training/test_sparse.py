@@ -7,6 +7,7 @@ from scipy import sparse
 from settings import PAPER
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg._training import _module, _snapshots
 from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._sparse import SparseRows, product
 
@@ -55,6 +56,25 @@ def test_no_batch_is_made_dense_without_the_method(monkeypatch):
 
     monkeypatch.setattr(sparse.csr_array, "toarray", refuse)
     make(k=0, early_stopping=True, n_iter_no_change=2).fit(THIN, Y).predict(THIN)
+
+
+@pytest.mark.parametrize("n_snapshots", [1, 3])
+def test_prediction_multiplies_as_many_rows_at_once_as_there_are_features(
+    monkeypatch, n_snapshots
+):
+    X = sparse.csr_array(sparse.random(4000, 2000, density=0.001, random_state=RNG))
+    clf = make(k=20, reinit_every=1, n_snapshots=n_snapshots).fit(X[:50], Y[:50])
+    expected = clf.predict_proba(X.toarray())
+    counts = []
+
+    def count(rows, W):
+        counts.append(len(rows))
+        return product(rows, W)
+
+    for module in (_module, _snapshots):
+        monkeypatch.setattr(module, "product", count)
+    np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
+    assert counts == [2000] * 2 * n_snapshots  # scipy copies the weights in each
 
 
 @pytest.mark.parametrize(("density", "device"), [(0.2, "cpu"), (0.02, "cuda")])
