@@ -31,15 +31,28 @@ def medians_in_turn(functions, repeats):
     return [statistics.median(found) for found in times]
 
 
+def peak_mib_of(function):
+    """Measure in MiB what a call adds in memory at its peak (on Linux)."""
+    _reset_peak()
+    before = _peak_mib()
+    function()
+    return _peak_mib() - before
+
+
 def median_seconds_and_mib(function):
     """Time a call, and measure in MiB what the first one adds in memory (on Linux)."""
-    with open("/proc/self/clear_refs", "w") as switch:
-        switch.write("5")  # the peak is now what is resident
+    _reset_peak()
     before, times = _peak_mib(), []
     seconds = median_seconds(lambda: times.append(_peak_mib()) or function())
     # the peak is read when a call begins: that of the second is what the first needed
     times.append(_peak_mib())
     return seconds, times[1] - before
+
+
+def _reset_peak():
+    """Make what is resident the peak from now on."""
+    with open("/proc/self/clear_refs", "w") as switch:
+        switch.write("5")
 
 
 def _peak_mib():
