@@ -15,6 +15,7 @@ from sklearn_hessreg._hessian._evaluation import (
     TwiceDifferentiable,
     differentiable_evaluation,
 )
+from sklearn_hessreg._hessian._group import ranks_of
 from sklearn_hessreg._hessian._layers import select_layers, weight_layers
 from sklearn_hessreg._hessian._score_layers import (
     AGGREGATIONS,
@@ -33,6 +34,7 @@ __all__ = [
     "count_operations",
     "differentiable_evaluation",
     "hessian_scores",
+    "ranks_of",
     "score_layers",
     "select_layers",
     "weight_layers",
