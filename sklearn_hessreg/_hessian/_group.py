@@ -120,7 +120,8 @@ class Ranks:
         here = f"Rank {self.rank} of {self.size}"
         advice = (
             "All processes of the group have to take part, without others' operations "
-            "in between; group=False scores in one process alone."
+            "in between; group=False scores in one process alone, and data=None leaves "
+            "each rank's HessianReinit to itself."
         )
         said = (f"{here} has waited {PATIENCE:g} s for the others at: {stage}.", advice)
         timer = threading.Timer(PATIENCE, logger.warning, ["%s %s", *said])

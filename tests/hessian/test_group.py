@@ -13,4 +13,4 @@ def outcomes(tmp_path_factory):
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_on_two_ranks(check, outcomes):
-    assert outcomes[check] == [None, None], "\n".join(map(str, outcomes[check]))
+    assert outcomes(check) == [None, None], "\n".join(map(str, outcomes(check)))
