@@ -68,4 +68,5 @@ for record in dict(net.callbacks_)["hessian"].reinit_history_:
     accelerator.print(record["epoch"], record["layer"], record["count"])
 sums = accelerator.gather(sum(p.detach().sum() for p in net.module_.parameters())[None])
 accelerator.print("sums of the weights:", sums.tolist())
+accelerator.free_memory()
 accelerator.end_training()

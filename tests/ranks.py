@@ -1,5 +1,6 @@
 """A program of checks on two processes that torchrun starts, and what came of each."""
 
+import gc
 import json
 import os
 import subprocess
@@ -14,13 +15,12 @@ import torch.distributed as dist
 TESTS = Path(__file__).parent
 
 
-def outcomes_on_two_ranks(program, folder):
-    """Start a file of tests/ on two ranks; return what tells, by rank, how it went."""
+def torchrun(program, *arguments):
+    """Run a program on two ranks of this machine, each with one thread."""
     options = ("--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
-    command = (sys.executable, "-m", "torch.distributed.run", *options)
     paths = (str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", ""))
-    done = subprocess.run(
-        [*command, TESTS / program, folder],
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *options, program, *arguments],
         env={
             **os.environ,
             "GLOO_SOCKET_IFNAME": "lo",
@@ -29,9 +29,14 @@ def outcomes_on_two_ranks(program, folder):
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
+
+
+def outcomes_on_two_ranks(program, folder):
+    """Run a program of tests/ on two ranks; return what tells, by rank, how it went."""
+    done = torchrun(TESTS / program, folder)
     files = [folder / f"{rank}.json" for rank in range(2)]
     ranks = [json.loads(file.read_text()) if file.exists() else {} for file in files]
     return lambda check: [failed.get(check, done.stderr) for failed in ranks]
@@ -49,4 +54,5 @@ def run_checks(checks):
             failed[name] = traceback.format_exc()
         path.write_text(json.dumps(failed))
         dist.barrier()
+    gc.collect()  # gloo aborts where a DistributedDataParallel outlives the group
     dist.destroy_process_group()

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from sklearn_hessreg import hessian_scores
-from sklearn_hessreg._hessian import ranks_of
+from sklearn_hessreg._hessian import _group, ranks_of
 from sklearn_hessreg._reinit import select_top_k
 
 CURVATURES = ("mean_loss", "per_sample")
@@ -64,20 +65,27 @@ def perceptron(activation, loss_name, curvature, memory=512):
     assert_equal_to_one_process(net, loss, X, y, **options)
 
 
-def formula(make, layer, curvature, word):
-    """Score one layer, and see by the log how both ranks did it."""
-    net, X, y = prepare(make)
+@contextmanager
+def logged(level):
+    """Collect what the package's logger says."""
     messages, logger = [], logging.getLogger("sklearn_hessreg")
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    options = {"curvature": curvature, "layers": [layer]}
+    logger.setLevel(level)
     try:
-        assert_equal_to_one_process(net, weighted, X, y, **options)
+        yield messages
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
+
+
+def formula(make, layer, curvature, word):
+    """Score one layer, and see by the log how both ranks did it."""
+    net, X, y = prepare(make)
+    options = {"curvature": curvature, "layers": [layer]}
+    with logged(logging.DEBUG) as messages:
+        assert_equal_to_one_process(net, weighted, X, y, **options)
     assert len(messages) >= 2
     assert all(word in message for message in messages)
 
@@ -153,10 +161,14 @@ def one_rank_alone_scores_batch_norm_in_ddp():
 
 
 def one_rank_alone_is_told_that_others_are_missing():
-    group = dist.new_group(timeout=timedelta(seconds=1))
+    group = dist.new_group(timeout=timedelta(seconds=2))
     if dist.get_rank() == 0:
-        with pytest.raises(RuntimeError, match=r"others in vain at: .*group=False"):
-            hessian_scores(batch_norm_net(), F.cross_entropy, *data(), group=group)
+        with logged(logging.WARNING) as messages, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_group, "PATIENCE", 0.2)
+            with pytest.raises(RuntimeError, match=r"others in vain at: .*group=False"):
+                hessian_scores(batch_norm_net(), F.cross_entropy, *data(), group=group)
+        (message,) = messages
+        assert message.startswith("Rank 0 of 2 has waited 0.2 s for the others at: ")
 
 
 def a_group_of_some_ranks_scores_without_the_others():
