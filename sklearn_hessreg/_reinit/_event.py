@@ -230,5 +230,8 @@ def _own(layer):
 
 
 def _optimizers(net):
-    """List the optimizers of a net."""
-    return [getattr(net, f"{name}_") for name in net._optimizers]
+    """List the optimizers of a net, without what Accelerate wraps around them."""
+    held = [getattr(net, f"{name}_") for name in net._optimizers]
+    inner = [getattr(optimizer, "optimizer", None) for optimizer in held]
+    pairs = zip(held, inner, strict=True)
+    return [i if isinstance(i, torch.optim.Optimizer) else o for o, i in pairs]
