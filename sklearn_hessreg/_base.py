@@ -4,18 +4,14 @@ from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import fields, replace
 from functools import partial
-from numbers import Integral, Real
-from os import PathLike
 
 import numpy as np
-import torch
 from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.utils import to_tensor
 
@@ -25,7 +21,7 @@ from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._prediction import predict
 from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._training import (
-    ACTIVATIONS,
+    TRAINING_PARAMETERS,
     Checkpoint,
     TrainingSpec,
     capture,
@@ -65,45 +61,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
 
     _parameter_constraints: dict = {
         **PARAMETER_CONSTRAINTS,
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd", "lbfgs"}), callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "early_stopping": ["boolean"],
-        "scoring": [str, callable, None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "device": [str, torch.device],
-        "skorch_callbacks": [list, tuple, None],
-        "checkpoint": [str, PathLike, None],
-        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
-        "keep_checkpoint": ["boolean"],
-        "verbose": ["verbose"],
+        **{name: p.constraints for name, p in TRAINING_PARAMETERS.items()},
     }
 
     def hessian_scores(self, X, y, sample_weight=None, *, layers=None):

@@ -26,6 +26,7 @@ from sklearn_hessreg._targets import (
     check_scored,
     check_targets,
 )
+from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
@@ -49,7 +50,7 @@ from sklearn_hessreg._validation import (
 )
 
 
-@document_parameters
+@document_parameters(TRAINING_PARAMETERS)
 class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron regressor regularised by exact Hessians.
 
@@ -75,16 +76,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         against wrong targets; MLPRegressor lacks them. The absolute error has no
         curvature in the outputs, so that the output layer's Hessian is zero: choose
         another ``criterion`` with it.
-    hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer.
-    activation : str, default="relu"
-        Activation of the hidden layers: ``"relu"``, ``"tanh"``, ``"logistic"``,
-        ``"identity"``, ``"leaky_relu"``, ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``
-        or ``"mish"``. scikit-learn has the first four, to which
-        :meth:`to_sklearn` is limited; the others are torch's, with its defaults. Their
-        initial weights are drawn as for ReLU, times the gain that
-        :func:`torch.nn.init.calculate_gain` has for leaky_relu and selu, for the other
-        four that of relu, the square root of 2.
+    %(hidden_layer_sizes)s
+    %(activation)s
     %(k)s
     %(n)s
     %(aggregation)s
@@ -98,94 +91,37 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(reinit_until)s
     %(hessian_samples)s
     %(optimizer_state)s
-    solver : {"adam", "sgd", "lbfgs"} or optimizer class of torch, default="adam"
-        The optimizer. A class is called with the parameters and
-        ``lr=learning_rate_init``. ``"lbfgs"`` is scipy's, on all samples at once, see
-        the notes of :class:`HessianRegularizedMLPClassifier`.
-    alpha : float, default=1e-4
-        Strength of the L2 penalty on the weights; as in MLPRegressor it is divided by
-        twice the sum of the batch's sample weights. Not part of the Hessian.
-    batch_size : int or "auto", default="auto"
-        Samples in a batch; ``"auto"`` is ``min(200, n_samples)``.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Schedule, only for ``solver="sgd"``: ``"invscaling"`` divides
-        ``learning_rate_init`` by ``t_ ** power_t``, ``"adaptive"`` divides it by 5
-        each time training would stop; a new cycle begins with the initial one.
-    learning_rate_init : float, default=1e-3
-        The initial learning rate.
-    power_t : float, default=0.5
-        Exponent of ``"invscaling"``.
-    max_iter : int, default=200
-        Epochs at most, of all cycles together. A cycle that it cuts off takes part in
-        the predictions if it is the first, or no worse than the worst snapshot.
-    shuffle : bool, default=True
-        Whether to shuffle the samples in each epoch.
-    tol : float, default=1e-4
-        Improvement of loss or validation R² below which an epoch counts as none.
-    n_iter_no_change : int or inf, default=10
-        A cycle, or with ``k=0`` training, ends after more than this many epochs in a
-        row that did not improve on the best one of the cycle.
-    early_stopping : bool, default=False
-        Whether to end cycles by R² on validation data instead of the training loss, and
-        keep of each cycle the network of its best epoch. The data are a random split of
-        the training data, or those passed to ``fit``. R² is weighted by sample weights;
-        of several outputs it is the mean.
-    scoring : str, callable or None, default=None
-        What is measured on the validation data, and so what early stopping, cycles and
-        snapshots go by; ``tol`` is in its units. None is R²; ``"loss"`` the loss as
-        ``loss_curve_`` has it, without the penalty and with its sign changed, so that
-        more is better; else the name of a scorer, or a callable ``scorer(estimator, X,
-        y)``, which gets ``sample_weight`` too where the weights differ, and the network
-        in training as the estimator. Without validation data it is not used.
-    validation_fraction : float, default=0.1
-        Share of the training data in that split.
-    momentum : float, default=0.9
-        Momentum of ``"sgd"``.
-    nesterovs_momentum : bool, default=True
-        Whether ``"sgd"`` uses Nesterov's momentum.
-    beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay rates of the moments of ``"adam"``, in [0, 1).
-    epsilon : float, default=1e-8
-        Numerical stability of ``"adam"``.
-    max_fun : int, default=15000
-        Evaluations of the loss at most, of all cycles together, for ``"lbfgs"``; the
-        iteration in which they are reached is finished.
+    %(solver)s
+    %(alpha)s
+    %(batch_size)s
+    %(learning_rate)s
+    %(learning_rate_init)s
+    %(power_t)s
+    %(max_iter)s
+    %(shuffle)s
+    %(tol)s
+    %(n_iter_no_change)s
+    %(early_stopping)s
+    %(scoring)s
+    %(validation_fraction)s
+    %(momentum)s
+    %(nesterovs_momentum)s
+    %(beta_1)s
+    %(beta_2)s
+    %(epsilon)s
+    %(max_fun)s
     delta : float, default=1.0
         Error from which the Huber loss is linear, in the units of ``y``; only for
         ``loss="huber"``.
-    dropout : float, default=0.0
-        Probability to drop the output of a hidden unit in training, in [0, 1).
-    warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the previous call, with a new
-        optimizer and new snapshots.
-    random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, validation split, batches, dropout and
-        re-initialisation. None takes one from the operating system; global generators
-        are never touched.
-    device : str or torch.device, default="auto"
-        Where to train; ``"auto"`` is CUDA where there is one, else the CPU.
-    skorch_callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net. ``fit`` makes them anew of the same parameters,
-        which are not copied, so a live trial, a lock or a list stays what it is; those
-        that keep a parameter under another name take part themselves. Trained ones are
-        in ``net_.callbacks_``.
-        Among what they can monitor are ``"train_loss"`` and, with validation data,
-        ``"valid_loss"`` and ``"valid_r2"``. skorch's EpochScoring is refused: it does
-        not know the sample weights in the batches.
-    checkpoint : str or path, default=None
-        File in which ``fit`` keeps the state of its training, so that a ``fit`` that
-        was killed, called again with the same parameters and data, goes on from there
-        to the same bits. A file of another fit is an error that names the difference.
-        In an existing folder each fit has a file of its own, as searches need. It is
-        unpickled: take it from nobody whom you do not trust.
-    checkpoint_every : int, default=1
-        Epochs from one such state to the next; with ``solver="lbfgs"`` there is one at
-        the end of each cycle.
-    keep_checkpoint : bool, default=False
-        Whether to leave the file when training has ended. The same ``fit`` then
-        returns at once, as in a search that goes on.
-    verbose : bool or int, default=0
-        Print a line for each epoch.
+    %(dropout)s
+    %(warm_start)s
+    %(random_state)s
+    %(device)s
+    %(skorch_callbacks)s
+    %(checkpoint)s
+    %(checkpoint_every)s
+    %(keep_checkpoint)s
+    %(verbose)s
 
     Attributes
     ----------

@@ -15,7 +15,8 @@ def plain_torch(device):
     # each is left only where it is on: entering takes as long as a small prediction,
     # and under a default device every call of torch takes longer
     kinds = [kind for kind in {"cpu", device.type} if _is_autocast(kind)]
-    moved = torch.get_default_device() not in (device, torch.device("cpu"))
+    # asked of a new tensor: torch 2.6's get_default_device does not know `with device`
+    moved = torch.empty(0).device not in (device, torch.device("cpu"))
     if not (kinds or moved or torch.is_inference_mode_enabled()):
         yield
         return

@@ -59,7 +59,9 @@ def pass_seconds(net, X, y):
 
 def event_seconds(net, X, y, n, curvature):
     """Time events of one kind, each at the start of an epoch on these samples."""
-    net = deepcopy(net).set_params(k=10, n=n, curvature=curvature, batch_size=len(X))
+    net = deepcopy(net).set_params(
+        k=10, n=n, curvature=curvature, optimizer_state="keep", batch_size=len(X)
+    )
     net.partial_fit(X.numpy(), y.numpy())  # an epoch with which a cycle ends
     times, started = [], time.perf_counter()
     while len(times) < REPEATS + 2 and time.perf_counter() - started < LIMIT:

@@ -3,6 +3,7 @@
 from sklearn_hessreg._reinit._callback import HessianReinit
 from sklearn_hessreg._reinit._parameters import (
     PARAMETER_CONSTRAINTS,
+    Parameter,
     document_parameters,
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
@@ -11,6 +12,7 @@ from sklearn_hessreg._reinit._schedule import Plateau, epochs_between
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "HessianReinit",
+    "Parameter",
     "Plateau",
     "document_parameters",
     "epochs_between",

@@ -46,7 +46,7 @@ from sklearn_hessreg._typing import (
 KEPT_EVENTS = 1000  # of earlier trainings, in the record
 
 
-@document_parameters
+@document_parameters()
 class HessianReinit(Callback):
     """Re-initialise the weights of highest curvature between a skorch net's epochs.
 

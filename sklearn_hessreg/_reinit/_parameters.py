@@ -65,10 +65,9 @@ PARAMETERS = {
         [_POSITIVE, None],
         "int",
         "How many of the last weight layers take part, the output layer among them; "
-        "None takes all. A "
-        "weight layer is a linear layer, a convolution or another module with a "
-        "trained weight of two or more dimensions; an MLP has one more of them than "
-        "hidden layers.",
+        "None takes all. A weight layer is a linear layer, a convolution or another "
+        "module with a trained weight of two or more dimensions; an MLP has one more "
+        "of them than hidden layers.",
     ),
     "aggregation": Parameter(
         _names(Aggregation),
@@ -201,15 +200,22 @@ CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
 }
 
 
-def document_parameters(cls):
-    """Write the hyperparameters into a class docstring that names them, as %(k)s."""
-    defaults = {name: p.default for name, p in signature(cls).parameters.items()}
+def document_parameters(further=OF_THE_CALLBACK):
+    """Make a decorator that describes the parameters a docstring names, as %(k)s.
 
-    def describe(marker):
-        margin, name = marker.groups()
-        parameter = (PARAMETERS | OF_THE_CALLBACK)[name]
-        return indent(parameter.describe(name, defaults[name]), margin)
+    They are the method's hyperparameters and the `further` ones.
+    """
+    known = PARAMETERS | further
 
-    if cls.__doc__ is not None:  # python -OO
-        cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", describe, cls.__doc__)
-    return cls
+    def document(cls):
+        defaults = {name: p.default for name, p in signature(cls).parameters.items()}
+
+        def describe(marker):
+            margin, name = marker.groups()
+            return indent(known[name].describe(name, defaults[name]), margin)
+
+        if cls.__doc__ is not None:  # python -OO
+            cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", describe, cls.__doc__)
+        return cls
+
+    return document

@@ -3,16 +3,16 @@
 from sklearn_hessreg._training._batches import Samples, to_samples
 from sklearn_hessreg._training._checkpoint import Checkpoint
 from sklearn_hessreg._training._fingerprint import describe_fit
-from sklearn_hessreg._training._module import ACTIVATIONS
 from sklearn_hessreg._training._net import PREDICTION_BATCH
+from sklearn_hessreg._training._parameters import TRAINING_PARAMETERS
 from sklearn_hessreg._training._run import train
 from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._state import capture, to_arrays, to_plain
 
 __all__ = [
-    "ACTIVATIONS",
     "PREDICTION_BATCH",
+    "TRAINING_PARAMETERS",
     "Checkpoint",
     "Samples",
     "TrainingSpec",
