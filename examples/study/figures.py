@@ -1,4 +1,4 @@
-"""The figures of the study, drawn from the CSV files alone."""
+"""The figures of the study, drawn from the CSV files alone, and the drawing."""
 
 import argparse
 from itertools import product
@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from study import average, noise, paper, rivals, stream
+from study import average, drawing, noise, paper, rivals, stream
 from study.analysis import CASE, differences, final, interval, load
 from study.arms import OURS
 from study.comparisons import COMPARISONS, STREAMED
@@ -228,6 +228,7 @@ def _legend_below(fig):
 
 def draw_all(results):
     """Yield the name and the figure of whatever there are results of."""
+    yield "cycle", drawing.draw()
     if any(Path(results).glob("cycles_*.csv")):
         yield "cycles", rivals.draw(results)
         yield "first", rivals.draw_one(results)
