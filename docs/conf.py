@@ -22,6 +22,7 @@ extensions = [
     "clickable_images",
     "mathml",
     "outside_links",
+    "parameter_groups",
     "tidy_code",
 ]
 # the results are data, with a README for readers of the repository
