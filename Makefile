@@ -24,7 +24,7 @@ test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 .venv-oldest/ready: pyproject.toml .constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
-		--constraint .constraints-oldest.txt --editable ".[test]"
+		--constraint .constraints-oldest.txt --editable ".[distributed,test]"
 	@touch $@
 
 test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
