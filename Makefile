@@ -60,6 +60,7 @@ bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/threads.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/ranks.py
