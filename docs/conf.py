@@ -19,8 +19,10 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "beside_sklearn",
+    "clickable_images",
     "mathml",
     "outside_links",
+    "parameter_groups",
     "tidy_code",
 ]
 # the results are data, with a README for readers of the repository
@@ -43,6 +45,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": f"/plot_{unrun}",
     "ignore_pattern": r"(^|/)mnist\.py",  # the data for the others
+    "within_subsection_order": "gallery_order.place",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_hessreg",),
     "inspect_global_variables": False,
@@ -55,18 +58,18 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_hessreg"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
-# only the API and the gallery have so many pages that they need navigation beside them
-pages = sorted(Path(__file__).parent.glob("*.md"))
-html_sidebars = {page.stem: [] for page in [*pages, Path("search"), Path("genindex")]}
+# these are in none of the four groups, whose pages stand beside each other
+html_sidebars = {page: [] for page in ("index", "search", "genindex")}
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+# pages of wide tables have the room of the list of their sections
+wide = ["evidence", "evidence_earlier", "speed", "score_benchmarks", "distributed"]
 html_theme_options = {
     "show_prev_next": False,
-    "header_links_before_dropdown": 7,
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], **{page: [] for page in wide}},
 }

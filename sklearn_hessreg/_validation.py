@@ -38,6 +38,7 @@ def resolve_parameters(params, constraints, caller):
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
     _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
+    _check_sharded(params)
     return params
 
 
@@ -126,6 +127,23 @@ def _check_callbacks(callbacks):
             )
 
 
+def _check_sharded(params):
+    """Refuse what cannot be had on the rows of several processes."""
+    if params["data"] is None:
+        return
+    own_scorer = params["scoring"] not in (None, "loss")
+    for name, is_refused, way in (
+        ("solver", params["solver"] == "lbfgs", "Use 'adam', 'sgd' or torch's."),
+        ("scoring", own_scorer, "No process has all rows: use None or 'loss'."),
+        ("checkpoint", params["checkpoint"] is not None, "Set it to None."),
+    ):
+        if is_refused:
+            raise ValueError(
+                f"{name}={params[name]!r} cannot be used with data="
+                f"{params['data']!r}. {way}"
+            )
+
+
 def check_continuation(params, trained):
     """Refuse to train on a net with other parameters than those it was built with."""
     for name, value in trained.items():
@@ -206,6 +224,13 @@ def _held_dtype(X):
 def _of_numpy(dtype):
     """Return the dtype of numpy's that one of pandas' own stands for."""
     return getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
+
+
+def check_sample_weight(sample_weight, X):
+    """Return the weights of the samples as an array, or None where there are none."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64)
 
 
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
