@@ -1,5 +1,7 @@
 """The pairs of arms whose differences the tables report."""
 
+from study import table_rivals
+
 # stated before the runs were made
 COMPARISONS = [
     ("ours n=3 k=10", "none"),
@@ -50,6 +52,13 @@ TABLES = [
     ("default", "none"),
     ("default early_stopping", "none early_stopping"),
     ("default early_stopping", "none"),
+    *[
+        (f"default{how}", rival)
+        for how in ("", " early_stopping")
+        for rival in table_rivals.ARMS
+    ],
+    ("default early_stopping", "random early_stopping"),
+    ("default early_stopping", "largest early_stopping"),
 ]
 SEARCHED = [
     ("ours searched", other)
