@@ -53,10 +53,14 @@ TABLES = [
     ("default early_stopping", "none early_stopping"),
     ("default early_stopping", "none"),
     *[
-        (f"default{how}", rival)
-        for how in ("", " early_stopping")
+        (f"default early_stopping{by}", rival)
+        for by in (" loss", "")
         for rival in table_rivals.ARMS
     ],
+    ("default early_stopping loss", "none"),
+    ("default early_stopping loss", "none early_stopping loss"),
+    ("default early_stopping loss", "random early_stopping loss"),
+    ("default early_stopping loss", "default early_stopping"),
     ("default early_stopping", "random early_stopping"),
     ("default early_stopping", "largest early_stopping"),
 ]
@@ -68,6 +72,7 @@ REGRESSED = [
     ("ours huber", other)
     for other in (
         "huber early_stopping",
+        "ours huber scoring=loss",
         "ours squared_error",
         "random huber",
         "ten huber early_stopping",

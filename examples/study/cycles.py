@@ -2,11 +2,12 @@
 
 Everybody gets all labelled rows, and a network 200 epochs at most. The method is the
 estimator as it comes, but for ``early_stopping``; its controls have the same schedule
-and choose weights at random or the largest. There is a row for each number of networks
-that are averaged: those of the method in the order of its cycles, those that vote in
-the order of their seeds; ``epoch`` counts the epochs of all of them. Wrong labels are
-uniform or, of data sets whose names end so, a class is taken for the one after it
-(``pairs``), or the rows nearest to another class for that one (``boundary``).
+and choose weights at random or the largest. Training stops by the accuracy of the
+validation rows, or by their loss, which is recommended. There is a row for each number
+of networks that are averaged: those of the method in the order of its cycles, those
+that vote in the order of their seeds; ``epoch`` counts the epochs of all of them. Wrong
+labels are uniform or, of data sets whose names end so, a class is taken for the one
+after it (``pairs``), or the rows nearest to another class for that one (``boundary``).
 """
 
 from time import process_time
@@ -21,9 +22,13 @@ from study.noise import network
 from study.peers import make_peer
 from study.runner import Study
 
+RECOMMENDED = "method loss"
 OURS = {
     "early stopping": {"k": 0},
+    "early stopping loss": {"k": 0, "scoring": "loss"},
     "method": {},
+    RECOMMENDED: {"scoring": "loss"},
+    "random loss": {"criterion": "random", "scoring": "loss"},
     "random": {"criterion": "random"},
     "largest": {"criterion": "magnitude"},
     # smaller doses: the paper's, and the default with the optimizer's state kept

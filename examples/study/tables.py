@@ -25,11 +25,15 @@ from study.arms import PAPER
 from study.data import with_wrong_labels
 from study.runner import Study
 
+_BY_LOSS = {"early_stopping": True, "scoring": "loss"}
 ARMS = {
     "none": {"k": 0},
     "default": {},
     "none early_stopping": {"k": 0, "early_stopping": True},
     "default early_stopping": {"early_stopping": True},
+    "none early_stopping loss": {"k": 0, **_BY_LOSS},
+    "default early_stopping loss": _BY_LOSS,
+    "random early_stopping loss": {"criterion": "random", **_BY_LOSS},
 }
 # the other candidates for the defaults; five seeds of ten
 _OTHERS = {
