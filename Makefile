@@ -62,6 +62,7 @@ bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/threads.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/ranks.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py
 
 STUDY_JOBS ?= 1

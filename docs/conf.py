@@ -19,8 +19,10 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "beside_sklearn",
+    "clickable_images",
     "mathml",
     "outside_links",
+    "parameter_groups",
     "tidy_code",
 ]
 # the results are data, with a README for readers of the repository
@@ -55,15 +57,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_hessreg"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
-# only the API and the gallery have so many pages that they need navigation beside them
-pages = sorted(Path(__file__).parent.glob("*.md"))
-html_sidebars = {page.stem: [] for page in [*pages, Path("search"), Path("genindex")]}
+# these are in none of the four groups, whose pages stand beside each other
+html_sidebars = {page: [] for page in ("index", "search", "genindex")}
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
-    "header_links_before_dropdown": 7,
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["sphinx-version"],

@@ -109,6 +109,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             aggregation=net.spec.method["aggregation"],
             curvature=net.spec.method["curvature"],
             working_memory=get_config()["working_memory"],
+            group=False,
         )
         return {name: S.cpu().numpy() for name, S in scores.items()}
 

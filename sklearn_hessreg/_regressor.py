@@ -67,6 +67,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     no line search another way. One thing differs: samples of weight zero are left out
     of the batches.
 
+    The parameters stand in groups. *Start here*: ``loss`` to
+    ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
+    *Research*: ``criterion`` to ``aggregation``. *As scikit-learn*: ``solver`` to
+    ``verbose``. *Training extras*: ``delta`` to ``keep_checkpoint``.
+
     Parameters
     ----------
     loss : str, default="squared_error"
@@ -78,50 +83,50 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         another ``criterion`` with it.
     %(hidden_layer_sizes)s
     %(activation)s
+    %(early_stopping)s
     %(k)s
     %(n)s
-    %(aggregation)s
+    %(n_snapshots)s
+    %(max_iter)s
+    %(random_state)s
+    %(reinit_every)s
+    %(reinit_until)s
+    %(n_iter_no_change)s
+    %(tol)s
+    %(scoring)s
+    %(validation_fraction)s
+    %(criterion)s
+    %(curvature)s
+    %(hessian_samples)s
+    %(optimizer_state)s
     %(initializer)s
     %(granularity)s
     %(scope)s
-    %(curvature)s
-    %(criterion)s
-    %(reinit_every)s
-    %(n_snapshots)s
-    %(reinit_until)s
-    %(hessian_samples)s
-    %(optimizer_state)s
+    %(aggregation)s
     %(solver)s
     %(alpha)s
     %(batch_size)s
     %(learning_rate)s
     %(learning_rate_init)s
     %(power_t)s
-    %(max_iter)s
-    %(shuffle)s
-    %(tol)s
-    %(n_iter_no_change)s
-    %(early_stopping)s
-    %(scoring)s
-    %(validation_fraction)s
     %(momentum)s
     %(nesterovs_momentum)s
     %(beta_1)s
     %(beta_2)s
     %(epsilon)s
     %(max_fun)s
+    %(shuffle)s
+    %(warm_start)s
+    %(verbose)s
     delta : float, default=1.0
         Error from which the Huber loss is linear, in the units of ``y``; only for
         ``loss="huber"``.
     %(dropout)s
-    %(warm_start)s
-    %(random_state)s
     %(device)s
     %(skorch_callbacks)s
     %(checkpoint)s
     %(checkpoint_every)s
     %(keep_checkpoint)s
-    %(verbose)s
 
     Attributes
     ----------
@@ -240,94 +245,94 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         hidden_layer_sizes: int | ArrayLike = (100,),
         activation: Activation = "relu",
         *,
+        early_stopping: bool = False,
         k: float = 70,
         n: int | None = None,
-        aggregation: Aggregation = "mean",
+        n_snapshots: int = 10,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+        reinit_every: int | Literal["plateau"] = "plateau",
+        reinit_until: int | None = None,
+        n_iter_no_change: float = 10,
+        tol: float = 1e-4,
+        scoring: str | Callable[..., float] | None = None,
+        validation_fraction: float = 0.1,
+        criterion: Criterion = "hessian",
+        curvature: Curvature = "per_sample",
+        hessian_samples: int | None = 256,
+        optimizer_state: OptimizerState = "reset",
         initializer: Initializer = "xavier_uniform",
         granularity: Granularity = "weight",
         scope: Scope = "layer",
-        curvature: Curvature = "per_sample",
-        criterion: Criterion = "hessian",
-        reinit_every: int | Literal["plateau"] = "plateau",
-        n_snapshots: int = 10,
-        reinit_until: int | None = None,
-        hessian_samples: int | None = 256,
-        optimizer_state: OptimizerState = "reset",
+        aggregation: Aggregation = "mean",
         solver: Solver = "adam",
         alpha: float = 1e-4,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: LearningRate = "constant",
         learning_rate_init: float = 1e-3,
         power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        tol: float = 1e-4,
-        n_iter_no_change: float = 10,
-        early_stopping: bool = False,
-        scoring: str | Callable[..., float] | None = None,
-        validation_fraction: float = 0.1,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         max_fun: int = 15000,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        verbose: bool | int = 0,
         delta: float = 1.0,
         dropout: float = 0.0,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_every: int = 1,
         keep_checkpoint: bool = False,
-        verbose: bool | int = 0,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.early_stopping = early_stopping
         self.k = k
         self.n = n
-        self.aggregation = aggregation
+        self.n_snapshots = n_snapshots
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.reinit_every = reinit_every
+        self.reinit_until = reinit_until
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.criterion = criterion
+        self.curvature = curvature
+        self.hessian_samples = hessian_samples
+        self.optimizer_state = optimizer_state
         self.initializer = initializer
         self.granularity = granularity
         self.scope = scope
-        self.curvature = curvature
-        self.criterion = criterion
-        self.reinit_every = reinit_every
-        self.n_snapshots = n_snapshots
-        self.reinit_until = reinit_until
-        self.hessian_samples = hessian_samples
-        self.optimizer_state = optimizer_state
+        self.aggregation = aggregation
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.max_fun = max_fun
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.verbose = verbose
         self.delta = delta
         self.dropout = dropout
-        self.warm_start = warm_start
-        self.random_state = random_state
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.keep_checkpoint = keep_checkpoint
-        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(

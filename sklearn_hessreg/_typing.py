@@ -34,6 +34,7 @@ Curvature = Literal["mean_loss", "per_sample"]
 CriterionName = Literal["hessian", "magnitude", "random"]
 Criterion = CriterionName | Callable[..., dict[str, torch.Tensor]]
 OptimizerState = Literal["keep", "reset"]
+RanksData = Literal["replicated", "sharded"]
 InitializerName = Literal[
     "zeros",
     "uniform",

@@ -334,7 +334,8 @@ def test_tables_and_figures_are_made_of_whatever_runs_there_are(tmp_path, capsys
     assert "of 15" in text
     figures.main([*folder, "--figures", str(tmp_path)])
     drawn = {path.stem for path in tmp_path.glob("*.png")}
-    assert drawn == {"noise_digits", "comparisons", "settings", "average", "stream"}
+    results = {"noise_digits", "comparisons", "settings", "average", "stream"}
+    assert drawn == {"cycle", *results}
 
 
 def test_wrong_targets_are_as_many_and_of_the_kind_asked_for():

@@ -1,4 +1,4 @@
-"""The figures of the study, drawn from the CSV files alone."""
+"""The figures of the study, drawn from the CSV files alone, and the drawing."""
 
 import argparse
 from itertools import product
@@ -7,10 +7,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from study import average, noise, paper, rivals, stream
+from study import average, drawing, noise, paper, rivals, stream
 from study.analysis import CASE, differences, final, interval, load
 from study.arms import OURS
 from study.comparisons import COMPARISONS, STREAMED
+from study.labels import DATASETS, label, share, who
 from study.results import FOLDER
 from study.summary import horizons
 
@@ -39,7 +40,7 @@ STREAM_CURVES = ["none", *dict.fromkeys(pair[0] for pair in STREAMED)]
 STREAM_CURVES += [arm for _, arm in STREAMED if arm not in STREAM_CURVES]
 
 
-def draw_curves(ax, rows, arms, column, label=str):
+def draw_curves(ax, rows, arms, column, name=label):
     """Draw a column by epoch for each arm: the mean, and the range over the seeds."""
     for style, arm in enumerate(arms):
         runs = rows[rows["arm"] == arm].groupby("epoch")[column]
@@ -47,7 +48,7 @@ def draw_curves(ax, rows, arms, column, label=str):
             continue
         mean = runs.mean().dropna()
         colour = COLOURS[style]
-        ax.plot(mean, color=colour, ls=DASHES[style], lw=1.6, label=label(arm))
+        ax.plot(mean, color=colour, ls=DASHES[style], lw=1.6, label=name(arm))
         ax.fill_between(
             mean.index,
             runs.min()[mean.index],
@@ -78,12 +79,14 @@ def draw_noise(rows, dataset):
         enumerate(["test_accuracy", "train_accuracy"]), enumerate(levels)
     ):
         draw_curves(axes[i, j], rows[rows["noise"] == level], CURVES, column)
-        axes[0, j].set_title(f"{level:.0%} wrong labels")
+        axes[0, j].set_title(f"{100 * level:.0f} % wrong labels")
         axes[1, j].set_xlabel("epoch")
+    for (left, *_), bottom in zip(axes, (0.45, 0.4), strict=True):
+        left.set_ylim(bottom=bottom)  # dropout of high strength begins below
     axes[0, 0].set_ylabel("accuracy, clean test labels")
     axes[1, 0].set_ylabel("accuracy, training labels")
     _legend_below(fig)
-    fig.suptitle(f"{dataset}: mean and range over the seeds")
+    fig.suptitle(f"{DATASETS[dataset]}: mean and range over the seeds")
     return fig
 
 
@@ -91,23 +94,24 @@ def draw_comparisons(rows):
     """Draw the comparisons stated beforehand, with their intervals."""
     epochs, levels = horizons(rows), sorted(rows["noise"].unique())
     datasets = list(rows["dataset"].unique())
-    fig, axes = _panels(len(epochs), len(levels), 3.4, 2.8, sharex=True, sharey=True)
-    labels = [f"{first}\nminus {second}" for first, second in COMPARISONS]
+    fig, axes = _panels(len(epochs), len(levels), 2.5, 2.6, sharex=True, sharey=True)
+    labels = [f"{who(first)}\nminus {who(second)}" for first, second in COMPARISONS]
     for (i, epoch), (j, level) in product(enumerate(epochs), enumerate(levels)):
         ax, table = axes[i, j], final(rows, epoch)
         ax.axvline(0, color="0.5", lw=1)
-        ax.set_title(f"{level:.0%} wrong labels, epoch {epoch:g}", fontsize="medium")
+        ax.set_title(f"{100 * level:.0f} % wrong, epoch {epoch:g}", fontsize="medium")
         for (d, dataset), (y, pair) in product(
             enumerate(datasets), enumerate(COMPARISONS)
         ):
             some = table[(table["noise"] == level) & (table["dataset"] == dataset)]
             found = differences(some, *pair, "test_accuracy")
-            _draw_interval(ax, found, y + 0.18 * (d - 1.5), d, dataset)
+            _draw_interval(ax, found, y + 0.18 * (d - 1.5), d, DATASETS[dataset])
     axes[0, 0].set_yticks(range(len(labels)), labels)
     axes[0, 0].invert_yaxis()
     for ax in axes[-1]:
         ax.set_xlabel("difference in accuracy")
     _legend_below(fig)
+    fig.suptitle(f"{share(n=3, k=10)} redrawn after every epoch, or tuned")
     return fig
 
 
@@ -115,23 +119,31 @@ def draw_settings(rows):
     """Draw the final accuracy of ours by n, k, schedule, state and granularity."""
     level = rows["noise"].max()
     datasets = list(rows["dataset"].unique())
-    fig, axes = _panels(1, len(datasets), 2.9, 4.2, sharey=True)
+    fig, axes = _panels(-(-len(datasets) // 2), 2, 3.2, 3.6, sharey=True)
     table = final(rows[rows["noise"] == level], horizons(rows)[-1])
-    kinds = ["", " every=auto", " reset", " unit", " reset unit"]
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+    kinds = {
+        "": "after every epoch",
+        " every=auto": "after every 100 batches",
+        " reset": "every epoch, optimizer reset",
+        " unit": "every epoch, whole units",
+        " reset unit": "every epoch, whole units, optimizer reset",
+    }
+    for ax, dataset in zip(axes.flat, datasets, strict=False):
         runs = table[table["dataset"] == dataset].groupby("arm")["test_accuracy"]
         groups = dict(iter(runs))
         if "none" in groups:
-            ax.axvline(groups["none"].mean(), color="0.4", ls="--", label="none")
+            ax.axvline(
+                groups["none"].mean(), color="0.4", ls="--", label="plain training"
+            )
         for (style, kind), (y, arm) in product(enumerate(kinds), enumerate(OURS)):
-            label = kind.strip() or "every epoch, keep, weight"
             found = groups.get(arm + kind, [])
-            _draw_interval(ax, found, y + 0.16 * (style - 2), style + 1, label)
-        ax.set(title=dataset, xlabel="accuracy at the end")
-    axes[0, 0].set_yticks(range(len(OURS)), OURS)
+            _draw_interval(ax, found, y + 0.16 * (style - 2), style + 1, kinds[kind])
+        ax.set(title=DATASETS[dataset], xlabel="accuracy at the end")
+    names = [label(arm).partition(", ")[2] for arm in OURS]
+    axes[0, 0].set_yticks(range(len(OURS)), names)
     axes[0, 0].invert_yaxis()
     _legend_below(fig)
-    fig.suptitle(f"{level:.0%} wrong labels: mean and 95 % interval")
+    fig.suptitle(f"{100 * level:.0f} % wrong labels: mean and 95 % interval")
     return fig
 
 
@@ -140,19 +152,20 @@ def draw_average(rows):
     level, networks = rows["noise"].max(), average.NETWORKS[-1]
     rows = rows[rows["noise"] == level]
     datasets = list(rows["dataset"].unique())
-    fig, axes = _panels(1, len(datasets), 3.2, 2.9)
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+    fig, axes = _panels(-(-len(datasets) // 2), 2, 3.4, 2.7)
+    for ax, dataset in zip(axes.flat, datasets, strict=False):
         some = rows[rows["dataset"] == dataset]
         draw_curves(ax, some, AVERAGE_CURVES, f"test_accuracy_{networks}")
         for style, arm in enumerate(AVERAGE_CURVES):
             one = some[some["arm"] == arm].groupby("epoch")["test_accuracy"].mean()
             ax.plot(one, color=COLOURS[style], lw=0.6)
-        ax.set(title=dataset, xlabel="epoch")
-    axes[0, 0].set_ylabel("accuracy, clean test labels")
+        ax.set(title=DATASETS[dataset], xlabel="epoch")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy, clean test labels")
     _legend_below(fig)
     fig.suptitle(
-        f"{level:.0%} wrong labels, the last {networks} networks averaged "
-        "(thin: the last one alone)"
+        f"{100 * level:.0f} % wrong labels, the last {networks} networks averaged "
+        "(thin: one alone)"
     )
     return fig
 
@@ -165,10 +178,10 @@ def draw_stream(rows):
     rows = rows.assign(
         smooth=smooth.transform(lambda run: run.rolling(5, min_periods=1).mean())
     )
-    fig, axes = _panels(1, len(datasets), 4.2, 3.2, sharey=True)
+    fig, axes = _panels(1, len(datasets), 3.4, 3.2, sharey=True)
     for ax, dataset in zip(axes[0], datasets, strict=True):
         draw_curves(ax, rows[rows["dataset"] == dataset], STREAM_CURVES, "smooth")
-        ax.set(title=f"permuted {dataset}", xlabel="chunk")
+        ax.set(title=DATASETS[dataset], xlabel="chunk of the stream")
     axes[0, 0].set_ylabel("accuracy before learning,\nmean of five chunks")
     _legend_below(fig)
     return fig
@@ -176,7 +189,7 @@ def draw_stream(rows):
 
 def draw_paper(rows, n):
     """Draw accuracy and loss by epoch for each k, before and after re-initialising."""
-    fig, axes = _panels(4, len(paper.SOLVERS), 4.2, 2.3, sharex=True, sharey="row")
+    fig, axes = _panels(4, len(paper.SOLVERS), 3.6, 2.1, sharex=True, sharey="row")
     columns = {
         "test_accuracy": "test accuracy,\nend of epoch",
         "test_accuracy_after": "test accuracy,\nright after redrawing",
@@ -187,15 +200,22 @@ def draw_paper(rows, n):
         enumerate(columns), enumerate(paper.SOLVERS)
     ):
         arms = [f"{solver} k=0", *[f"{solver} n={n} k={k}" for k in paper.K]]
-        draw_curves(axes[i, j], rows, arms, column, label=lambda arm: arm.split()[-1])
-        axes[0, j].set_title(f"{solver}, n={n}")
+        draw_curves(axes[i, j], rows, arms, column, _percent)
+        axes[0, j].set_title({"adam": "Adam", "sgd": "SGD"}[solver])
         axes[-1, j].set_xlabel("epoch")
     for ax, (column, name) in zip(axes[:, 0], columns.items(), strict=True):
         ax.set_ylabel(name)
         ax.set_yscale("log" if "loss" in column else "linear")
     _legend_below(fig)
-    fig.suptitle("The paper's experiment: mean and range over the seeds")
+    where = "the last layer" if n == 1 else f"the last {n} layers"
+    fig.suptitle(f"The paper's experiment, {where}: mean and range over the seeds")
     return fig
+
+
+def _percent(arm):
+    """Say of an arm of the paper's experiment how much is redrawn."""
+    k = arm.partition("k=")[2]
+    return "plain training" if k == "0" else f"{k} % redrawn"
 
 
 def _draw_interval(ax, values, y, style, label):
@@ -222,12 +242,14 @@ def _legend_below(fig):
         handles, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
     width = 0.7 + 0.08 * max(map(len, entries))  # inches of the widest entry
-    where = {"loc": "outside lower center", "ncols": int(fig.get_figwidth() // width)}
+    columns = max(1, int(fig.get_figwidth() // width))
+    where = {"loc": "outside lower center", "ncols": columns}
     fig.legend(entries.values(), entries.keys(), fontsize=9, **where)
 
 
 def draw_all(results):
     """Yield the name and the figure of whatever there are results of."""
+    yield "cycle", drawing.draw()
     if any(Path(results).glob("cycles_*.csv")):
         yield "cycles", rivals.draw(results)
         yield "first", rivals.draw_one(results)

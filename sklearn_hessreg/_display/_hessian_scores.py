@@ -17,7 +17,11 @@ from sklearn_hessreg._display._estimator import (
     layer_names,
     transformed,
 )
-from sklearn_hessreg._display._style import count_in_integers, new_axes
+from sklearn_hessreg._display._style import (
+    count_in_integers,
+    layer_label,
+    new_axes,
+)
 from sklearn_hessreg._reinit import reduce_units, select_top_k
 from sklearn_hessreg._typing import MatrixLike, Style
 
@@ -179,7 +183,9 @@ class HessianScoresDisplay:
         display = cls(
             scores=scores[name],
             selected=_select(method, scores, k)[name],
-            title=_title(method, name, k, len(names)),
+            title=_title(
+                method, layer_label(name, layer_names(mlp)[-1]), k, len(names)
+            ),
         )
         return display.plot(
             ax,

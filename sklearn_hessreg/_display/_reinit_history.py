@@ -12,6 +12,7 @@ from sklearn_hessreg._display._estimator import fitted_mlp, layer_name
 from sklearn_hessreg._display._style import (
     add_legend,
     count_in_integers,
+    layer_label,
     new_axes,
     plot_line,
 )
@@ -245,7 +246,11 @@ class ReinitHistoryDisplay:
         values = [record[key] for record in records]
         # epochs without a value, such as the first overlap, are shown too
         self.ax_.update_datalim([(epoch, 0.5) for epoch in epochs], updatey=False)
-        return plot_line(self.ax_, epochs, values, name, line_kw)
+        return plot_line(self.ax_, epochs, values, self._label(name), line_kw)
+
+    def _label(self, name):
+        """Name a layer; an event's last record is that of the last layer."""
+        return layer_label(name, self.reinit_history[-1]["layer"])
 
     def _draw_units(self, name, records, max_cells, colorbar, mesh_kw):
         """Draw the share of each unit's weights at each event as a heat map."""
@@ -268,7 +273,8 @@ class ReinitHistoryDisplay:
         if colorbar:
             label = "share of the unit re-initialised"
             self.colorbar_ = self.figure_.colorbar(self.mesh_, ax=self.ax_, label=label)
-        ylabel = _heat_map.axis_label(f"unit of {name}", self.units_, sort and "share")
+        unit = f"unit of {self._label(name)}"
+        ylabel = _heat_map.axis_label(unit, self.units_, sort and "share")
         self.ax_.set(ylabel=ylabel, ylim=(len(share) - 0.5, -0.5))
         count_in_integers(self.ax_.yaxis)
 

@@ -1,4 +1,8 @@
-"""Axes, line styles and settings that the displays share."""
+"""Axes, line styles, settings and names of layers that the displays share."""
+
+import re
+
+_LAYER = re.compile(r"layers\.(\d+)")  # of an MLP's records
 
 # told apart by colour, by dashes and by marker, so also in grey and when printed;
 # the colours are those of Okabe and Ito for the colour-blind
@@ -32,6 +36,14 @@ def plot_line(ax, x, y, label, line_kw):
 def add_legend(ax):
     """Add a legend that leaves room for the curves in a small figure."""
     ax.legend(fontsize="small", labelspacing=0.2)
+
+
+def layer_label(name, last):
+    """Name a layer for a reader; `last` is the name of the network's last one."""
+    number = _LAYER.fullmatch(name)
+    if number is None:  # of a net of one's own, whose names are its author's
+        return name
+    return "output layer" if name == last else f"hidden layer {int(number[1]) + 1}"
 
 
 def count_in_integers(axis):

@@ -11,10 +11,16 @@ enter independently of each other, put :math:`B_n = \partial^2 J / \partial z_n^
 Layers of another kind are scored from the Jacobian of the outputs, or row by row.
 """
 
+from sklearn_hessreg._hessian._agreement import (
+    describe_arguments,
+    describe_module,
+    describe_samples,
+)
 from sklearn_hessreg._hessian._evaluation import (
     TwiceDifferentiable,
     differentiable_evaluation,
 )
+from sklearn_hessreg._hessian._group import ranks_of, without_ddp
 from sklearn_hessreg._hessian._layers import select_layers, weight_layers
 from sklearn_hessreg._hessian._score_layers import (
     AGGREGATIONS,
@@ -31,9 +37,14 @@ __all__ = [
     "TwiceDifferentiable",
     "check_layers",
     "count_operations",
+    "describe_arguments",
+    "describe_module",
+    "describe_samples",
     "differentiable_evaluation",
     "hessian_scores",
+    "ranks_of",
     "score_layers",
     "select_layers",
     "weight_layers",
+    "without_ddp",
 ]

@@ -10,6 +10,7 @@ with S_n the second derivative of the loss by the outputs of sample n.
 import torch
 from torch.func import vjp, vmap
 
+from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._hessian._trace import is_linear
 
 
@@ -25,15 +26,19 @@ def product(G, head, R):
     return torch.einsum("ncp,nc->p", G, head.times(G @ R.flatten()))
 
 
-def score(G, SG, curvature, elements):
-    """Add up |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight."""
+def score(G, SG, curvature, elements, share=WHOLE):
+    """Add up |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight.
+
+    Of the first weights only those of the `share` are computed.
+    """
     alive = G.any(0).any(0)  # the others' rows and columns are exactly zero
-    G, SG = G[:, :, alive], SG[:, :, alive]
+    own = alive.nonzero()[:, 0][share.of("weights", alive)]
+    G, SG = G[:, :, own], SG[:, :, alive]
     total = G.new_zeros(alive.shape)
     if curvature == "per_sample":
-        total[alive] = _per_sample_sums(G, SG, elements)
+        total[own] = _per_sample_sums(G, SG, elements)
     else:
-        total[alive] = _mean_loss_sums(G.flatten(0, 1), SG.flatten(0, 1), elements)
+        total[own] = _mean_loss_sums(G.flatten(0, 1), SG.flatten(0, 1), elements)
     return total
 
 
@@ -55,13 +60,13 @@ def _use_jacobian(layer, use, A, samples):
 
 def _mean_loss_sums(G, SG, elements):
     """Sum |G' SG|, block of rows by block of rows."""
-    step = max(1, elements // (8 * max(1, G.shape[1])))
+    step = max(1, elements // (8 * max(1, SG.shape[1])))
     return torch.cat([(part.T @ SG).abs_().sum(1) for part in G.split(step, 1)])
 
 
 def _per_sample_sums(G, SG, elements):
     """Sum |G_n' SG_n| over n, some samples and a block of rows at a time."""
-    P = max(1, G.shape[2])
+    P = max(1, SG.shape[2])
     step = min(P, max(1, elements // (8 * P)))
     samples = max(1, elements // (8 * P * step))
     total = 0

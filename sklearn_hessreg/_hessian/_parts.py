@@ -30,17 +30,18 @@ class _IndivisibleError(Exception):
     """The outputs of a sample depend on those that pass beside it, or are unknown."""
 
 
-def split_samples(run, inputs, loss, numbers):
+def split_samples(run, inputs, loss, numbers, least=1):
     """List the parts, of each of which a pass holds as many numbers as are given.
 
-    `run` makes a forward pass. There is one part where all samples fit, or cannot be
-    parted.
+    `run` makes a forward pass. There are `least` parts or more, but one where samples
+    cannot be parted, or are fewer.
     """
     samples = count_samples(inputs)
     try:
         few = run(_take(inputs, slice(TRIED), samples))
         step = max(1, numbers * min(TRIED, samples) // max(1, few.numbers))
-        if step >= samples:
+        step = min(step, samples // least)
+        if not 0 < step < samples:
             return [Part(inputs, loss)]
         slices = [slice(n, n + step) for n in range(0, samples, step)]
         with torch.no_grad():

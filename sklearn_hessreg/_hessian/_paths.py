@@ -40,7 +40,10 @@ class _FormulaError(Exception):
 
 
 def score_layer(problem, name):
-    """Score one layer by the cheapest formula that holds, and log which and why."""
+    """Score one layer by the cheapest formula that holds, and log which and why.
+
+    Of a share of the work that is the share of the score.
+    """
     layer, uses = problem.layer(name), problem.forward.uses.get(name, [])
     key = problem.forward.keys[name]
     W, reasons = problem.forward.state[key], []
@@ -68,10 +71,9 @@ def score_layer(problem, name):
     why = known or " and ".join(dict.fromkeys(reasons))
     logger.debug("layer %r: row by row, because %s", name, why)
     if problem.curvature == "per_sample":
-        return _row_by_row.per_sample_score(
-            *(problem.module, problem.loss, problem.J, problem.forward, key)
-        )
-    return _row_by_row.mean_loss_score(problem.J, W)
+        passes = problem.module, problem.loss, problem.J, problem.forward
+        return _row_by_row.per_sample_score(*passes, key, problem.share)
+    return _row_by_row.mean_loss_score(problem.J, W, problem.share)
 
 
 def _why_unknown(problem, name, layer, uses):
@@ -88,16 +90,17 @@ def _why_unknown(problem, name, layer, uses):
 def _score_certain(problem, name, uses, W):
     """Score a layer that needs no trial: of outputs, or linked to them; or None."""
     h, per_sample = uses[0].h.to(W.dtype), problem.curvature == "per_sample"
+    work = (problem.elements, problem.share)
     if (B := problem.output_form(name)) is not None:
         if per_sample:
-            S, how = _streamed.per_sample_score(B, h, problem.elements), "factorised"
+            S, how = _streamed.per_sample_score(B, h, *work), "factorised"
         else:
             g = problem.head.v[0].detach()
-            S, share = _streamed.mean_loss_score(B, g, h, problem.elements)
-            how = f"{share:.1%} of the pairs of units streamed"
+            S, streamed = _streamed.mean_loss_score(B, g, h, *work)
+            how = f"{streamed:.1%} of the pairs of units streamed"
         return S, f"{how}, curvature by its form, {type(B).__name__.lower()}"
     if per_sample and name in problem.sums_behind_links:
-        S = _streamed.score_of_sums(problem.sums_behind_links[name], h)
+        S = _streamed.score_of_sums(problem.sums_behind_links[name], h, problem.share)
         return S, "factorised, curvature by links from layer to layer"
     return None, None
 
@@ -109,7 +112,7 @@ def _score_rows(problem, layer, uses, W):
     if len(uses) != 1:
         raise _FormulaError(f"it is used {len(uses)} times")
     h, delta = uses[0].h.to(W.dtype), uses[0].delta
-    samples, elements = problem.forward.samples, problem.elements
+    samples, work = problem.forward.samples, (problem.elements, problem.share)
     if problem.curvature == "per_sample" and len(h) != samples:
         raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
     R = random_like(W)
@@ -120,10 +123,10 @@ def _score_rows(problem, layer, uses, W):
     BRh = B.product(h @ R.T) if isinstance(B, GaussNewton | DoubleBackward) else BRh
     product = BRh.to(h.dtype).T @ h
     if problem.curvature == "per_sample":
-        S = _streamed.per_sample_score(B, h, elements)
+        S = _streamed.per_sample_score(B, h, *work)
         return S, product, HR, f"factorised, curvature by {how}"
-    S, share = _streamed.mean_loss_score(B, g, h, elements)
-    how = f"{share:.1%} of the pairs of units streamed, curvature by {how}"
+    S, streamed = _streamed.mean_loss_score(B, g, h, *work)
+    how = f"{streamed:.1%} of the pairs of units streamed, curvature by {how}"
     return S, product, HR, how
 
 
@@ -178,7 +181,8 @@ def _score_jacobian(problem, layer, uses, W):
         raise _FormulaError("the outputs are not piecewise linear in it")
     G = _jacobian.jacobian_by_weight(layer, uses, head, samples)
     SG = head.curvature.times(G)
-    S = _jacobian.score(G, SG, problem.curvature, problem.elements)
+    work = (problem.elements, problem.share)
+    S = _jacobian.score(G, SG, problem.curvature, *work)
     product = _jacobian.product(G, head, random_like(W))
     return S.view_as(W), product, None, "Jacobian of the outputs"
 

@@ -11,6 +11,7 @@ from sklearn_hessreg._hessian._forms import Dense
 from sklearn_hessreg._hessian._graph import reaches
 from sklearn_hessreg._hessian._links import absolute_sums, find_links
 from sklearn_hessreg._hessian._loss import LossByOutputs, check_loss
+from sklearn_hessreg._hessian._share import WHOLE, Share
 from sklearn_hessreg._hessian._trace import Trace, is_linear
 
 
@@ -18,6 +19,7 @@ from sklearn_hessreg._hessian._trace import Trace, is_linear
 class Problem:
     """A forward pass and its loss; `elements` bounds the temporaries.
 
+    Of the work on its scores a process does its `share`; theirs add up to the scores.
     `head` is the loss as a function of the outputs. What else is asked for once is kept
     by no cached_property: up to Python 3.11 all threads wait while it computes one.
     """
@@ -28,6 +30,7 @@ class Problem:
     head: LossByOutputs
     curvature: str
     elements: int
+    share: Share = WHOLE
     _J: torch.Tensor | None = None
     _sums: dict | None = None
 

@@ -10,6 +10,7 @@ from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
 from sklearn_hessreg._hessian._evaluation import TwiceDifferentiable
+from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._hessian._structure import (
     agrees,
     any_groups_interact,
@@ -19,12 +20,12 @@ from sklearn_hessreg._hessian._structure import (
 )
 
 
-def mean_loss_score(J, W):
+def mean_loss_score(J, W, share=WHOLE):
     """Add up |d2J / dW dW_kl| over k and l."""
-    return _absolute_row_sums(J, W, W.shape)
+    return _absolute_row_sums(J, W, W.shape, share)
 
 
-def per_sample_score(module, loss, J, forward, key):
+def per_sample_score(module, loss, J, forward, key, share=WHOLE):
     """Add up the samples' |d2J_n / dW dW_kl|; each sample has a copy of the weight.
 
     Raises ValueError where that is not the same network: if samples interact.
@@ -45,7 +46,7 @@ def per_sample_score(module, loss, J, forward, key):
             "network or in the loss, which curve differently if they are called one by "
             "one. Use curvature='mean_loss'."
         )
-    return _absolute_row_sums(apart, copies, W.shape)
+    return _absolute_row_sums(apart, copies, W.shape, share)
 
 
 def _is_sum_of_samples(apart, copies, J, W):
@@ -73,15 +74,15 @@ def _call_one_by_one(module, key, copies, forward):
     return tree_map(lambda y: y.flatten(0, 1) if y.ndim > 1 else y, outputs)
 
 
-def _absolute_row_sums(J, W, shape):
-    """Sum |d2J / dW dW_kl| over k and l, for each of the `shape` weights.
+def _absolute_row_sums(J, W, shape, share):
+    """Sum |d2J / dW dW_kl| over k and l, for each of the `shape` weights in the share.
 
     Where W holds several copies of the weights all of them are moved together.
     """
     (g,) = gradients(J, [W], create_graph=True)
     g = g.reshape(-1, shape.numel())
-    total = W.new_empty(shape.numel())
-    for i in range(len(total)):
+    total = W.new_zeros(shape.numel())
+    for i in range(len(total))[share.of("weights one by one")]:
         (row,) = gradients(g[:, i].sum(), [W])
         total[i] = row.abs().sum()
     return total.view(shape)

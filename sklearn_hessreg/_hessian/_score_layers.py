@@ -20,6 +20,7 @@ from sklearn_hessreg._hessian._loss import LossByOutputs
 from sklearn_hessreg._hessian._parts import Part, split_samples
 from sklearn_hessreg._hessian._paths import score_layer
 from sklearn_hessreg._hessian._problem import Problem
+from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._hessian._structure import gradients
 from sklearn_hessreg._hessian._trace import trace
 from sklearn_hessreg._threads import threads_for
@@ -40,10 +41,12 @@ def score_layers(
     curvature="mean_loss",
     working_memory=WORKING_MEMORY,
     must_run=False,
+    share=WHOLE,
 ):
     """Score the named layers; those that ran must be the last of `candidates` to run.
 
-    A layer that did not run scores zero; with `must_run` one at least has to.
+    A layer that did not run scores zero; with `must_run` one at least has to. Of a
+    `share` of the work it is the shares of the scores.
     """
     _check_option("aggregation", aggregation, AGGREGATIONS)
     _check_option("curvature", curvature, CURVATURES)
@@ -56,11 +59,12 @@ def score_layers(
         passes = _Passes(module, names, candidates, **options)
         whole = [Part(inputs, loss)]
         if curvature == "mean_loss":
-            return passes.score(whole, curvature, numbers, must_run)
-        parts = split_samples(passes.trace, inputs, loss, numbers // 2)
-        scores = passes.score(parts, curvature, numbers, must_run)
+            return passes.score(whole, curvature, numbers, must_run, share)
+        run = passes.trace
+        parts = split_samples(run, inputs, loss, numbers // 2, share.size)
+        scores = passes.score(parts, curvature, numbers, must_run, share)
         # what the loss takes from the network beside the outputs is not of parts
-        return scores or passes.score(whole, curvature, numbers, must_run)
+        return scores or passes.score(whole, curvature, numbers, must_run, share)
 
     work = count_largest_product(module, inputs, names, curvature)
     with threads_for(work), differentiable_evaluation(module, inputs):
@@ -161,15 +165,20 @@ class _Passes:
             check_graph(forward.outputs, head.J, forward.own)
         return forward, head
 
-    def score(self, parts, curvature, numbers, must_run):
-        """Add up the scores of the parts; None if the loss is not one of outputs."""
+    def score(self, parts, curvature, numbers, must_run, share):
+        """Add up the scores of the parts; None if the loss is not one of outputs.
+
+        Several parts are shared out, of one part the work on each layer.
+        """
         total, executed = dict.fromkeys(self.names, 0), {}
-        for part in parts:
+        options = (curvature, numbers, WHOLE if len(parts) > 1 else share)
+        for part in parts[share.of("parts")] if len(parts) > 1 else parts:
             forward, head = self.evaluate(part)
             executed |= forward.calls
+            share.note_loss(head.J)
             if len(parts) > 1 and reaches([head.J], self.weights(forward)):
                 return None
-            problem = Problem(self.module, forward, part.loss, head, curvature, numbers)
+            problem = Problem(self.module, forward, part.loss, head, *options)
             with _second_derivatives():
                 for name in self.names:
                     total[name] = total[name] + score_layer(problem, name)

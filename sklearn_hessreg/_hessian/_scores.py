@@ -1,16 +1,23 @@
 """hessian_scores: the exact score of every weight of the last layers of a module."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from sklearn_hessreg._hessian._agreement import (
+    describe_arguments,
+    describe_module,
+    describe_samples,
+)
+from sklearn_hessreg._hessian._group import ranks_of, without_ddp
 from sklearn_hessreg._hessian._layers import (
     check_names,
     select_layers,
     weight_layers,
 )
 from sklearn_hessreg._hessian._score_layers import WORKING_MEMORY, score_layers
+from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._typing import Aggregation, Curvature
 
 
@@ -25,6 +32,7 @@ def hessian_scores(
     aggregation: Aggregation = "mean",
     curvature: Curvature = "mean_loss",
     working_memory: float = WORKING_MEMORY,
+    group: torch.distributed.ProcessGroup | Literal[False] | None = None,
 ) -> dict[str, torch.Tensor]:
     r"""Score every weight of the last weight layers by the exact Hessian of the loss.
 
@@ -69,6 +77,11 @@ def hessian_scores(
         one row of a tile (``out * in`` numbers); row by row under ``"per_sample"`` a
         copy of the weights for each sample of a part; always the outputs and the
         scores. Less memory never changes a score beyond rounding; it costs time.
+    group : ProcessGroup or False, default=None
+        The processes that share the work out, where :mod:`torch.distributed` is
+        initialised: None takes all of them, False this one alone. Each has to call
+        this function with the same arguments, weights and samples, and gets all scores,
+        the same to the bit; see Notes.
 
     Returns
     -------
@@ -85,8 +98,11 @@ def hessian_scores(
         weight is parametrised or is used through a reference that the module's registry
         does not know, if none of the layers was used (one that was not scores zero), if
         ``loss`` does not return a scalar, if torch cannot differentiate twice, as in
-        modules of ``torch.jit``, or if samples interact under
-        ``curvature="per_sample"``.
+        modules of ``torch.jit``, if samples interact under
+        ``curvature="per_sample"``, or if processes of the group were given different
+        weights, samples or arguments.
+    RuntimeError
+        If another process of the group fails, or does not come before its timeout.
 
     Notes
     -----
@@ -126,6 +142,16 @@ def hessian_scores(
     does, by autograd; a formula that differs is not used. That is left out for output
     layers and the layers linked to them, where the graph of the forward pass is proof.
 
+    The work on a score is shared out by units of the layer (Rows), by its weights
+    (Jacobian, Row by row), or under ``"per_sample"`` by samples, never by samples under
+    ``"mean_loss"``, where the absolute value comes after their sum. Each process makes
+    the forward pass of all samples and B or the Jacobian; one ``all_reduce`` a layer
+    adds up the scores, which equal those of one process up to rounding. Before, digests
+    of the weights and samples are compared. Of a module in
+    ``DistributedDataParallel`` that which it wraps is scored, whose names the layers
+    have; its buffers are overwritten with those of the first rank, as its own forward
+    pass does.
+
     ``torch.autocast``, ``torch.inference_mode``, ``torch.no_grad`` and a default device
     around the call do not change the scores.
 
@@ -142,27 +168,49 @@ def hessian_scores(
     >>> scores[""]
     tensor([[12.,  6.]], dtype=torch.float64)
     """
-    candidates = weight_layers(module) if layers is None else None
+    bare = without_ddp(module)
     if layers is not None and not isinstance(layers, str):
         layers = list(layers)
+
+    def score(share=WHOLE):
+        names, candidates = _select(bare, n, layers)
+        return score_layers(
+            *(bare, loss, inputs, targets, names, candidates),
+            *(aggregation, curvature, working_memory),
+            must_run=True,
+            share=share,
+        )
+
+    ranks = ranks_of(group)
+    if ranks is None:
+        return score()
+    synchronised = bare is not module and module.broadcast_buffers
+    arguments = {
+        "n": n,
+        "layers": layers,
+        "aggregation": aggregation,
+        "curvature": curvature,
+        "working_memory": working_memory,
+        "DistributedDataParallel": bare is not module,
+    }
+
+    def describe():
+        module = describe_module(bare, buffers=not synchronised)
+        samples = describe_samples(inputs, targets)
+        return describe_arguments(arguments) | module | samples
+
+    buffers = bare.buffers() if synchronised else ()
+    return ranks.score("hessian_scores", describe, score, buffers)
+
+
+def _select(module, n, layers):
+    """Return the names of the layers to score, and of those that must not follow."""
+    if layers is None:
+        candidates = weight_layers(module)
+        return select_layers(module, n, candidates), candidates
     if isinstance(layers, str) or layers == []:
         raise ValueError(
             f"layers={layers!r} must be a list of at least one name, as [{layers!r}]."
         )
-    if layers is None:
-        names = select_layers(module, n, candidates)
-    else:
-        names = layers
-        check_names(module, names, weight_layers(module))
-    return score_layers(
-        module,
-        loss,
-        inputs,
-        targets,
-        names,
-        candidates,
-        aggregation,
-        curvature,
-        working_memory,
-        must_run=True,
-    )
+    check_names(module, layers, weight_layers(module))
+    return layers, None

@@ -8,6 +8,8 @@ plain products.
 
 import torch
 
+from sklearn_hessreg._hessian._share import WHOLE
+
 # Elements of a temporary that stays in a processor's cache.
 CACHE_ELEMENTS = 2**18
 
@@ -27,65 +29,72 @@ def count_operations(n_samples, out_features, in_features, diagonal=False):
     return 2 * n_samples * pairs_of_units * pairs_of_inputs
 
 
-def per_sample_score(B, h, elements):
+def per_sample_score(B, h, elements, share=WHOLE):
     """Add up |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
-    return score_of_sums(B.absolute_sums(_tile_elements(h, elements)), h)
+    return score_of_sums(B.absolute_sums(_tile_elements(h, elements)), h, share)
 
 
-def score_of_sums(r, h):
+def score_of_sums(r, h, share=WHOLE):
     """Add up r_ni |h_nj| |h_nl| over n and l, for r_ni = sum_k |B_n[i,k]|."""
-    return r.to(h.dtype).T @ _factor(h)
+    own = share.of("rows")
+    return r[own].to(h.dtype).T @ _factor(h[own])
 
 
-def mean_loss_score(B, g, h, elements):
+def mean_loss_score(B, g, h, elements, share=WHOLE):
     """Add up |sum_n B_n[i,k] h_nj h_nl| over k and l; return it and the share streamed.
 
     Every pair (i, k) of units is decided on once, from the row of the one that is first
     in the order: factorised if all its terms have one sign, and otherwise streamed.
-    Either way it counts for both units.
+    Either way it counts for both units. Of the units that are first only those of the
+    `share` are looked at; what is streamed is counted of all pairs.
     """
     one_signed = bool(((h.amin(0) >= 0) | (h.amax(0) <= 0)).all())
     if one_signed and B.one_signed():
-        return per_sample_score(B, h, elements), 0.0  # all pairs at once
+        return per_sample_score(B, h, elements, share), 0.0  # all pairs at once
     alive = h.abs().amax(0) != 0  # the rows and columns of a dead input are zero
     S, score = h.new_zeros(g.shape[1], h.shape[1]), _pair_score
     if B.diagonal:
         score = _diagonal_score
-    S[:, alive], share = score(B, g, h[:, alive], one_signed, elements)
-    return S, share
+    S[:, alive], streamed = score(B, g, h[:, alive], one_signed, elements, share)
+    return S, streamed
 
 
-def _pair_score(B, g, h, one_signed, elements):
+def _pair_score(B, g, h, one_signed, elements, share):
     """Decide on every pair of units, in the order of their activity."""
     rows, out = g.shape
     order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
     streamed, step = 0, max(1, elements // (8 * rows * out))
-    for start in range(0, out, step):
-        units, others = order[start : start + step], order[start:]
+    own = range(out)[share.of("units by activity", order)]
+    for part in (own[i : i + step] for i in range(0, len(own), step)):
+        units, others = order[part.start : part.stop : part.step], order[part.start :]
+        columns = torch.arange(len(part), device=h.device) * part.step  # of the units
         block = B.blocks(units, others).to(h.dtype)
-        pairs = torch.ones_like(block[:, 0], dtype=torch.bool).triu()
+        pairs = torch.arange(len(others), device=h.device) >= columns[:, None]
         coherent = ((block >= 0).all(1) | (block <= 0).all(1)) & one_signed & pairs
         terms = block.abs() * coherent[:, None]
         r[units] += terms.sum(2)
-        terms.diagonal(0, 0, 2).zero_()  # the pair (i, i) counts once
+        terms[torch.arange(len(part)), :, columns] = 0  # the pair (i, i) counts once
         r[others] += terms.sum(0).T
-        streamed += _stream_block(S, block, pairs & ~coherent, others, h, elements)
+        todo = pairs & ~coherent
+        streamed += _stream_block(S, block, todo, columns, others, h, elements)
     S += r @ _factor(h)
     return S, streamed / (out * (out + 1) / 2)
 
 
-def _diagonal_score(B, g, h, one_signed, elements):
+def _diagonal_score(B, g, h, one_signed, elements, share):
     """Do the same where units have no curvature in common."""
     out = g.shape[1]
     S, streamed = h.new_zeros(out, h.shape[1]), 0
     todo = torch.ones(1, 1, dtype=torch.bool, device=h.device)
-    for unit in torch.arange(out, device=h.device).split(1):
+    column = torch.zeros(1, dtype=torch.long, device=h.device)
+    own = torch.arange(out, device=h.device)[share.of("units")]
+    for unit in own.split(1) if len(own) else ():
         block = B.blocks(unit, unit).to(h.dtype)
         if one_signed and ((block >= 0).all() or (block <= 0).all()):
             S[unit] = block[0].abs().T @ _factor(h)
         else:
-            streamed += _stream_block(S, block, todo, unit, h, elements)
+            streamed += _stream_block(S, block, todo, column, unit, h, elements)
     return S, streamed / out
 
 
@@ -100,11 +109,11 @@ def _tile_elements(h, elements):
     return min(CACHE_ELEMENTS, elements // 16) if on_cpu else elements // 16
 
 
-def _stream_block(S, block, todo, units, h, elements):
+def _stream_block(S, block, todo, columns, units, h, elements):
     """Add the pairs marked in `todo` to S; return how many there were.
 
-    block[i, n, k] belongs to the pair of units[i] and units[k]. All sizes are known
-    before the loop over i, so that it never waits for the device.
+    block[i, n, k] belongs to the pair of units[columns[i]] and units[k]. All sizes are
+    known before the loop over i, so that it never waits for the device.
     """
     active = (block != 0).any(2)
     shared = active.float() @ (h != 0).float()  # rows with unit and input active
@@ -112,7 +121,8 @@ def _stream_block(S, block, todo, units, h, elements):
     row_order = active.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     unit_order = todo.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     n_rows, n_units = active.sum(1).tolist(), todo.sum(1).tolist()
-    diagonal, counts = todo.diagonal().tolist(), shared.long().tolist()
+    own, counts = todo.gather(1, columns[:, None]).tolist(), shared.long().tolist()
+    first = units[columns]
     for i, count in enumerate(counts):
         dead = count.count(0)
         if not n_units[i] or dead == len(count):
@@ -123,8 +133,8 @@ def _stream_block(S, block, todo, units, h, elements):
         hi = h.index_select(0, rows).index_select(1, js)
         R = h.new_zeros(len(ks), h.shape[1])
         R[:, js] = _stream_unit(b, hi, count[dead:], _tile_elements(h, elements))
-        S.index_add_(0, units[i : i + 1], R.sum(0, keepdim=True))
-        later = 1 if diagonal[i] else 0  # the pair (i, i) counts once
+        S.index_add_(0, first[i : i + 1], R.sum(0, keepdim=True))
+        later = int(own[i][0])  # the pair (i, i), if it is there, counts once
         S.index_add_(0, units[ks[later:]], R[later:])
     return sum(n_units)
 

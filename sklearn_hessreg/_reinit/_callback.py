@@ -1,5 +1,6 @@
 """HessianReinit: the method for any skorch net, and what the estimator drives."""
 
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
@@ -8,17 +9,19 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
 
+from sklearn_hessreg._hessian import without_ddp
 from sklearn_hessreg._reinit._cycles import Cycles
 from sklearn_hessreg._reinit._event import Event
 from sklearn_hessreg._reinit._module import (
     has_lazy_parameters,
     initialise_lazy_parameters,
-    uncompiled,
+    unwrapped,
 )
 from sklearn_hessreg._reinit._parameters import (
     CALLBACK_CONSTRAINTS,
     document_parameters,
 )
+from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
 from sklearn_hessreg._reinit._record import describe_event
 from sklearn_hessreg._reinit._schedule import is_cycle_over
 from sklearn_hessreg._reinit._snapshots import average, take_weights
@@ -36,6 +39,7 @@ from sklearn_hessreg._typing import (
     Granularity,
     Initializer,
     OptimizerState,
+    RanksData,
     Scope,
 )
 
@@ -74,6 +78,7 @@ class HessianReinit(Callback):
     %(tol)s
     %(n_iter_no_change)s
     %(random_state)s
+    %(data)s
 
     Attributes
     ----------
@@ -104,7 +109,8 @@ class HessianReinit(Callback):
         or is not finite, the criterion's function returns something else than scores,
         or the optimizer's state cannot be reset for single weights. At the end of an
         epoch, if the history has no column ``monitor``. At an event, if scores are not
-        finite. No weight has been changed then.
+        finite. No weight has been changed then. In several processes also if they
+        differ in weights, samples or parameters.
 
     Notes
     -----
@@ -112,6 +118,14 @@ class HessianReinit(Callback):
     ends it, so callbacks after this one do not see the end of that epoch.
     ``partial_fit`` goes on where the training was, also in the middle of a cycle, and
     keeps the last ``n_snapshots``.
+
+    In several processes the weights, and with ``"replicated"`` the samples, are
+    compared before the first epoch, the weights at each event too; ranks that differ
+    get an error. All draw by the generator of the first rank. With ``"sharded"`` the
+    Hessian samples are drawn from the rows of all ranks and sent to all. Scoring is
+    shared out as by :func:`hessian_scores`; redrawn weights, and at the end of an epoch
+    the buffers, are those of the first rank, and what is monitored is the mean over the
+    ranks, so that all end their cycles together.
 
     The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
     ``module_`` in evaluation mode, without ``torch.compile``. All Hessian samples are
@@ -175,6 +189,7 @@ class HessianReinit(Callback):
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
         random_state: int | None = None,
+        data: RanksData | None = "replicated",
     ) -> None:
         self.k = k
         self.n = n
@@ -195,6 +210,7 @@ class HessianReinit(Callback):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
+        self.data = data
 
     def initialize(self):
         """Forget all cycles and seed the generator anew."""
@@ -246,7 +262,7 @@ class HessianReinit(Callback):
         ``score`` is the cycle's, for its record. The oldest beyond ``n_snapshots`` is
         dropped.
         """
-        weights = take_weights(uncompiled(net).module_)
+        weights = take_weights(unwrapped(net).module_)
         self.cycles_ = self.cycles_.end_cycle(weights, score, self.n_snapshots)
 
     def members(self, net: Any, score: float | None) -> list[dict[str, Any]]:
@@ -260,7 +276,7 @@ class HessianReinit(Callback):
         counts = cycles.is_under_way and cycles.counts(score, self.lower_is_better)
         if cycles.kept and not counts:
             return cycles.members(self.n_snapshots)
-        weights = take_weights(uncompiled(net).module_)
+        weights = take_weights(unwrapped(net).module_)
         return cycles.members(self.n_snapshots, cycles.snapshot(weights, score))
 
     def forget_snapshots(self) -> None:
@@ -298,7 +314,10 @@ class HessianReinit(Callback):
                 "trains it has not ended a cycle. Call the net's fit first, or its "
                 f"own {method}."
             )
-        return average(net, uncompiled(net).module_, snapshots, method, X)
+        module = unwrapped(net).module_
+        if without_ddp(net.module_) is not net.module_:
+            net = unwrapped(net)  # which asks nothing of other ranks
+        return average(net, module, snapshots, method, X)
 
     def __getstate__(self):
         state = vars(self).copy()
@@ -327,7 +346,7 @@ class HessianReinit(Callback):
         # where every epoch is a training of its own, records would add up for ever
         n = int(self.n or max(1, len(self.masks_)))
         del self.records_[: -KEPT_EVENTS * n]
-        net = uncompiled(net)
+        net = unwrapped(net)
         if self.k > 0 and not has_lazy_parameters(net):
             self._event(net).check()
         if self._watches:
@@ -338,7 +357,7 @@ class HessianReinit(Callback):
         self.cycles_ = self.cycles_.begin_epoch()
         if self.k == 0:
             return
-        net = uncompiled(net)
+        net = unwrapped(net)
         if has_lazy_parameters(net):
             initialise_lazy_parameters(net, dataset_train)
             self._event(net).check()
@@ -363,7 +382,7 @@ class HessianReinit(Callback):
         if progress.ended < progress.epochs:
             self._end_epoch(net, cut=True)
         if self._watches and self.cycles_.is_under_way:
-            self.cycles_ = cut_off(self, uncompiled(net).module_)
+            self.cycles_ = cut_off(self, unwrapped(net).module_)
 
     @property
     def _watches(self):
@@ -372,7 +391,7 @@ class HessianReinit(Callback):
 
     def _event(self, net):
         """Make an event by these hyperparameters."""
-        return Event(self, net, self.generator_)
+        return Event(self, net, self.generator_, ranks_in(self.data))
 
     def _reinitialise(self, net, dataset):
         """Re-initialise and record, at the start of an epoch."""
@@ -393,8 +412,9 @@ class HessianReinit(Callback):
         self.cycles_ = self.cycles_.end_epoch()
         if not self._watches or (cut and self.monitor not in net.history[-1]):
             return False
-        module = uncompiled(net).module_
-        score = read_monitor(net.history[-1], self.monitor)
+        module, row = unwrapped(net).module_, net.history[-1]
+        ranks = ranks_in(self.data)
+        score = share_epoch(ranks, module, partial(read_monitor, row, self.monitor))
         self.cycles_ = watch_epoch(self, module, score)
         plateaued = self.cycles_.plateau.is_reached(self.n_iter_no_change)
         if not self.is_cycle_over(plateaued):

@@ -8,7 +8,12 @@ import torch
 from sklearn import get_config
 from skorch.utils import to_tensor
 
-from sklearn_hessreg._hessian import check_layers, score_layers, select_layers
+from sklearn_hessreg._hessian import (
+    check_layers,
+    describe_samples,
+    score_layers,
+    select_layers,
+)
 from sklearn_hessreg._reinit._criterion import (
     call_criterion,
     magnitudes,
@@ -22,29 +27,45 @@ from sklearn_hessreg._reinit._layers import (
     trained_rows,
 )
 from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
+from sklearn_hessreg._reinit._ranks import (
+    align,
+    attempt,
+    check_begin,
+    synchronised,
+)
 from sklearn_hessreg._reinit._redraw import (
     draw_like,
     reduce_units,
     select_top_k,
     write_masked,
 )
-from sklearn_hessreg._reinit._samples import draw_samples, to_batch, two_samples
+from sklearn_hessreg._reinit._samples import (
+    draw_from_all_ranks,
+    draw_samples,
+    to_batch,
+    two_samples,
+)
 
 
 @dataclass(frozen=True)
 class Event:
     """A re-initialisation of a net's weights, by the hyperparameters of the method.
 
-    `method` holds them by their names, `net` is uncompiled, `generator` makes all
-    draws.
+    `method` holds them by their names, `net` is unwrapped, `generator` makes all
+    draws. `ranks` are the processes that take part, None if this is the only one.
     """
 
     method: Any
     net: Any
     generator: torch.Generator
+    ranks: Any = None
 
     def check(self):
         """Refuse layers, initializers and optimizers that do not go together."""
+        attempt(self.ranks, "checking the layers", self._check)
+
+    def _check(self):
+        """Refuse them in this process."""
         layers = self._layers()
         for name, layer in layers.items():
             draw_like(layer.weight, self.method.initializer, _trial_generator())
@@ -54,6 +75,11 @@ class Event:
 
     def probe(self, dataset):
         """Show on two samples that the layers can be scored, before any training."""
+        check_begin(self.ranks, self.method, self.net, dataset)
+        attempt(self.ranks, "a trial on two samples", partial(self._probe, dataset))
+
+    def _probe(self, dataset):
+        """Show it in this process."""
         method = self.method
         if method.criterion in ("magnitude", "random"):
             return
@@ -62,13 +88,14 @@ class Event:
             check = partial(check_layers, candidates=candidates)
         else:
             check = self._scorer(_trial_generator())
-        self._on_samples(two_samples(dataset), check)
+        self._on_batch(to_batch(self.net, two_samples(dataset)), check)
 
     def run(self, dataset):
         """Score, select and redraw; return the scores and the masks on the CPU."""
+        method = self.method
+        align(self.ranks, method, self.net.module_, self.generator)
         layers = self._layers()
         scores = self._scores(layers, dataset)
-        method = self.method
         masks = select_top_k(scores, method.k, method.scope, trained_rows(layers))
         self._redraw(layers, masks)
         return scores, {name: mask.cpu() for name, mask in masks.items()}
@@ -87,8 +114,8 @@ class Event:
         elif method.criterion == "random":
             scores = random_scores(layers, generator)
         else:
-            samples = draw_samples(dataset, method.hessian_samples, generator)
-            scores = self._on_samples(samples, self._scorer(generator))
+            batch = self._draw_batch(dataset)
+            scores = self._on_batch(batch, self._shared(self._scorer(generator)))
         if method.granularity == "unit":
             scores = reduce_units(scores, method.aggregation)
         for name, S in scores.items():
@@ -100,6 +127,35 @@ class Event:
                     "rate, scale the features, or train in float64."
                 )
         return scores
+
+    def _draw_batch(self, dataset):
+        """Draw the Hessian samples, of all ranks' where each has its own."""
+        count, generator = self.method.hessian_samples, self.generator
+        if self.ranks is not None and self.method.data == "sharded":
+            samples = draw_from_all_ranks(self.ranks, dataset, count, generator)
+        else:
+            draw = partial(draw_samples, dataset, count, generator)
+            samples = attempt(self.ranks, "drawing samples", draw)
+        batch = partial(to_batch, self.net, samples)
+        return attempt(self.ranks, "making one batch of the samples", batch)
+
+    def _shared(self, scorer):
+        """Share the work of a scorer out over the ranks, if there are several."""
+        if self.ranks is None:
+            return scorer
+        if callable(self.method.criterion):
+            return partial(synchronised, self.ranks, scorer)
+
+        def score(module, *, names, loss, inputs, targets):
+            samples = {"inputs": inputs, "targets": targets}
+            options = {"names": names, "loss": loss, **samples}
+            return self.ranks.score(
+                "the scores of an event",
+                lambda: describe_samples(samples),
+                lambda share: scorer(module, share=share, **options),
+            )
+
+        return score
 
     def _scorer(self, generator):
         """Choose the function that scores layers on samples."""
@@ -116,10 +172,9 @@ class Event:
             working_memory=get_config()["working_memory"],
         )
 
-    def _on_samples(self, samples, function):
+    def _on_batch(self, batch, function):
         """Call a function with the net's module, its layers, its loss and samples."""
-        net = self.net
-        Xi, yi = to_batch(net, samples)
+        net, (Xi, yi) = self.net, batch
         return function(
             net.module_,
             names=list(self._layers()),
@@ -130,17 +185,24 @@ class Event:
 
     def _redraw(self, layers, masks):
         """Draw all new values, then write them under the masks."""
-        drawn = {
-            name: draw_like(layer.weight, self.method.initializer, self.generator)
-            for name, layer in layers.items()
-        }
-        self._check_optimizers(layers)
+        drawn = attempt(self.ranks, "drawing weights", partial(self._draw, layers))
         for name, layer in layers.items():
             mask = masks[name].to(layer.weight.device)
             bias = trained_bias(layer)
             if self.method.granularity == "unit" and bias is not None:
                 self._write(bias, mask, torch.zeros_like(bias))
             self._write(layer.weight, of_weights(mask, layer), drawn[name])
+        if self.ranks is not None:  # an initializer may draw from elsewhere
+            self.ranks.broadcast(p for layer in layers.values() for p in _own(layer))
+
+    def _draw(self, layers):
+        """Draw new weights for whole layers."""
+        drawn = {
+            name: draw_like(layer.weight, self.method.initializer, self.generator)
+            for name, layer in layers.items()
+        }
+        self._check_optimizers(layers)
+        return drawn
 
     def _write(self, parameter, mask, values):
         """Write values under a mask, and reset the optimizers there if asked to."""
@@ -162,6 +224,14 @@ def _trial_generator():
     return torch.Generator(device="cpu").manual_seed(0)
 
 
+def _own(layer):
+    """List a layer's parameters."""
+    return layer.parameters(recurse=False)
+
+
 def _optimizers(net):
-    """List the optimizers of a net."""
-    return [getattr(net, f"{name}_") for name in net._optimizers]
+    """List the optimizers of a net, without what Accelerate wraps around them."""
+    held = [getattr(net, f"{name}_") for name in net._optimizers]
+    inner = [getattr(optimizer, "optimizer", None) for optimizer in held]
+    pairs = zip(held, inner, strict=True)
+    return [i if isinstance(i, torch.optim.Optimizer) else o for o, i in pairs]

@@ -1,28 +1,38 @@
-"""The module that a net trains, made ready to be scored: uncompiled, with shapes."""
+"""The module that a net trains, made ready to be scored: unwrapped, with shapes."""
 
 import torch
 from torch.nn.parameter import is_lazy
 
-from sklearn_hessreg._hessian import differentiable_evaluation
+from sklearn_hessreg._hessian import differentiable_evaluation, without_ddp
 from sklearn_hessreg._reinit._samples import to_batch, two_samples
 
 
-def uncompiled(net):
-    """Return the net with the modules that torch.compile wraps in place of the wraps.
+def unwrapped(net):
+    """Return the net with modules in place of what wraps them for speed.
 
-    What is compiled cannot be differentiated twice. The parameters are the same.
+    What torch.compile has made cannot be differentiated twice, and in
+    DistributedDataParallel a forward pass waits for other processes. The parameters are
+    the same.
     """
     names = [f"{name}_" for name in [*net._modules, *net._criteria]]
     originals = {
         name: original
         for name in names
-        if (original := getattr(getattr(net, name), "_orig_mod", None)) is not None
+        if (original := _bare(held := getattr(net, name))) is not held
     }
     if not originals:
         return net
     view = object.__new__(type(net))
     vars(view).update(vars(net), **originals)
     return view
+
+
+def _bare(module):
+    """Take off all wraps."""
+    module = without_ddp(module)
+    while (inner := getattr(module, "_orig_mod", None)) is not None:
+        module = without_ddp(inner)
+    return module
 
 
 def has_lazy_parameters(net):

@@ -17,6 +17,7 @@ from sklearn_hessreg._typing import (
     Granularity,
     InitializerName,
     OptimizerState,
+    RanksData,
     Scope,
 )
 
@@ -182,6 +183,13 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
         [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
         "int",
         "Seed of all draws; None takes one from the operating system.",
+    ),
+    "data": Parameter(
+        _names(RanksData, None),
+        f"{_one_of(RanksData)} or None",
+        "What the processes hold that train one net, where :mod:`torch.distributed` is "
+        'initialised: all the same training samples (``"replicated"``), or each rows '
+        'of its own (``"sharded"``). None leaves each to a net of its own.',
     ),
 }
 PARAMETER_CONSTRAINTS = {

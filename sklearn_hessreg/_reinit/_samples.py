@@ -1,5 +1,6 @@
 """The training samples that weights are scored on: drawn, and made one batch."""
 
+from functools import partial
 from itertools import islice
 
 import torch
@@ -10,12 +11,44 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 def draw_samples(dataset, count, generator):
     """Draw so many samples of a dataset; all of them, without a draw, for None."""
     if isinstance(dataset, IterableDataset):
-        return _draw_from_stream(_restart(dataset), count, generator)
+        return _draw_from_stream(_restart(dataset), count, generator)[0]
     n_samples = len(dataset)
     if count is None or count >= n_samples:
         return Subset(dataset, list(range(n_samples)))
     drawn = torch.randperm(n_samples, generator=generator, device="cpu")
     return Subset(dataset, drawn[:count].tolist())
+
+
+def draw_from_all_ranks(ranks, dataset, count, generator):
+    """Draw so many samples of the datasets of all ranks, as of one after the other.
+
+    All ranks get them; no others leave their rank.
+    """
+    candidates, size = dataset, None
+    if isinstance(dataset, IterableDataset):
+        draw = partial(_shuffle_stream, dataset, count, generator, ranks.rank)
+        candidates, size = ranks.attempt("drawing samples", draw)
+    sizes = ranks.gather(
+        "counting samples", lambda: len(dataset) if size is None else size
+    )
+    drawn = torch.arange(sum(sizes), device="cpu")
+    if count is not None and count < len(drawn):
+        drawn = torch.randperm(len(drawn), generator=generator, device="cpu")[:count]
+    own = drawn - sum(sizes[: ranks.rank])
+    own = own[(own >= 0) & (own < sizes[ranks.rank])].tolist()
+    if candidates is not dataset:
+        own = range(len(own))  # they are in an order that was drawn
+    parts = ranks.gather("samples", lambda: [candidates[i] for i in own])
+    return [sample for part in parts for sample in part]
+
+
+def _shuffle_stream(dataset, count, generator, rank):
+    """Draw samples of a rank's stream, in a random order; also count all of them."""
+    (seed,) = torch.randint(2**62, (1,), generator=generator, device="cpu").tolist()
+    own = torch.Generator(device="cpu").manual_seed(seed + rank)
+    drawn, seen = _draw_from_stream(_restart(dataset), count, own)
+    order = torch.randperm(len(drawn), generator=own, device="cpu").tolist()
+    return [drawn[i] for i in order], seen
 
 
 def two_samples(dataset):
@@ -39,13 +72,14 @@ def _restart(dataset):
 
 
 def _draw_from_stream(samples, count, generator):
-    """Draw samples of one pass such that each is as likely as any other."""
+    """Draw samples of one pass, each as likely as any other; also count all of them."""
     drawn = list(islice(samples, count))
+    seen = len(drawn)
     for seen, sample in enumerate(samples, start=len(drawn) + 1):
         place = torch.randint(seen, (), generator=generator, device="cpu").item()
         if place < len(drawn):
             drawn[place] = sample
-    return drawn
+    return drawn, seen
 
 
 def to_batch(net, samples):

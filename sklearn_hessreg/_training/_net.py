@@ -317,6 +317,7 @@ def _callbacks(spec):
                 monitor=None,
                 lower_is_better=not spec.early_stopping,
                 random_state=spec.seed,
+                data=None,
             ),
         ),
         ("convergence", Convergence(spec)),

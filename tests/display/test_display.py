@@ -267,7 +267,12 @@ def test_k_is_the_estimators_unless_given(clf):
 def test_k_0_outlines_nothing(clf):
     display = HessianScoresDisplay.from_estimator(clf, X, Y, k=0)
     assert display.outline_ is None
-    assert display.ax_.get_title() == "layers.2"
+    assert display.ax_.get_title() == "output layer"
+
+
+def test_title_names_the_layer_and_what_is_outlined(clf):
+    display = HessianScoresDisplay.from_estimator(clf, X, Y, layer=0, k=5)
+    assert display.ax_.get_title() == "hidden layer 1: top 5 % of weights outlined"
 
 
 def test_bad_k_is_refused(clf):
@@ -351,13 +356,22 @@ def test_colorbar_can_be_left_out(clf):
 def test_overlap_of_each_layer_is_drawn_beside_chance(clf):
     display = ReinitHistoryDisplay.from_estimator(clf)
     records = clf.reinit_history_
-    assert [line.get_label() for line in display.lines_] == ["layers.1", "layers.2"]
+    assert [line.get_label() for line in display.lines_] == [
+        "hidden layer 2",
+        "output layer",
+    ]
     for line, own in zip(display.lines_, (records[::2], records[1::2]), strict=True):
         assert list(line.get_xdata()) == [3, 5]
         np.testing.assert_array_equal(line.get_ydata(), [r["overlap"] for r in own])
     chance = display.ax_.get_lines()[2]
     assert list(chance.get_xdata()) == [5]
     np.testing.assert_allclose(chance.get_ydata(), [5 / 48], rtol=2**-23)
+
+
+def test_layers_of_a_net_of_ones_own_keep_their_names(clf):
+    records = [{**record, "layer": "encoder"} for record in clf.reinit_history_[::2]]
+    display = ReinitHistoryDisplay(reinit_history=records).plot()
+    assert [line.get_label() for line in display.lines_] == ["encoder"]
 
 
 def test_count_of_one_layer_is_drawn(clf):

@@ -705,3 +705,32 @@ def test_a_net_whose_compiled_loss_has_no_second_derivative_is_scored():
         every_epoch(), compile=True, compile__backend="aot_eager", max_epochs=2
     ).fit(X, Y)
     assert len(history(net)) == 1
+
+
+class Wrapped(torch.optim.Optimizer):
+    """An optimizer inside of another one, as Accelerate has it."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        self.step, self.zero_grad = optimizer.step, optimizer.zero_grad
+
+    state = property(lambda self: self.optimizer.state)
+    param_groups = property(lambda self: self.optimizer.param_groups)
+    defaults = property(lambda self: self.optimizer.defaults)
+
+
+def wrapped_rprop(params, lr):
+    return Wrapped(torch.optim.Rprop(params, lr=lr))
+
+
+def test_the_state_of_an_optimizer_inside_of_another_one_is_reset():
+    class AfterEvent(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            state = net.optimizer_.state.get(net.module_.out.weight, {})
+            self.sizes = copy.deepcopy(state.get("step_size"))
+
+    method = every_epoch(k=100, optimizer_state="reset")
+    options = {"lr": 0.03, "max_epochs": 3}
+    net = plain_net(method, AfterEvent(), optimizer=wrapped_rprop, **options)
+    sizes = net.fit(X, Y).callbacks_[-2][1].sizes
+    assert torch.equal(sizes, torch.full_like(sizes, 0.03))

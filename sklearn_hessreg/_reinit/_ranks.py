@@ -1,0 +1,80 @@
+"""What the processes that train one net tell each other, beside the scores.
+
+Where there is one process alone, `ranks` is None and nothing is told.
+"""
+
+from torch.utils.data import IterableDataset
+
+from sklearn_hessreg._hessian import (
+    describe_arguments,
+    describe_module,
+    describe_samples,
+    ranks_of,
+)
+from sklearn_hessreg._reinit._samples import to_batch, two_samples
+
+
+def ranks_in(data):
+    """Return the processes that take part, by the callback's parameter `data`."""
+    return None if data is None else ranks_of()
+
+
+def attempt(ranks, stage, compute):
+    """Compute something that must not fail in any of the processes."""
+    return compute() if ranks is None else ranks.attempt(stage, compute)
+
+
+def check_begin(ranks, method, net, dataset):
+    """Refuse, before the first epoch, ranks that would not train one net."""
+    if ranks is None:
+        return
+
+    def describe():
+        described = describe_arguments(_arguments(method))
+        described |= describe_module(net.module_, buffers=False)
+        if method.data == "sharded" or method.criterion in ("magnitude", "random"):
+            return described
+        size = None if isinstance(dataset, IterableDataset) else len(dataset)
+        return described | describe_samples(to_batch(net, two_samples(dataset)), size)
+
+    ranks.agree("the first epoch", describe)
+
+
+def align(ranks, method, module, generator):
+    """Refuse different weights, and take the first rank's buffers and generator."""
+    if ranks is None:
+        return
+    described = describe_arguments(_arguments(method))
+    ranks.agree("an event", lambda: described | describe_module(module, buffers=False))
+    ranks.broadcast(module.buffers())
+    states = ranks.gather("the generator", generator.get_state)
+    generator.set_state(states[0])
+
+
+def share_epoch(ranks, module, read_score):
+    """Average what is monitored, and take the first rank's buffers."""
+    if ranks is None:
+        return read_score()
+    scores = ranks.gather("the end of an epoch", read_score)
+    ranks.broadcast(module.buffers())
+    return sum(scores) / len(scores)
+
+
+def synchronised(ranks, scorer, module, **options):
+    """Score on all ranks, and take the first rank's scores."""
+    found = ranks.attempt("the criterion", lambda: scorer(module, **options))
+    scores = {name: S.clone() for name, S in found.items()}
+    ranks.broadcast(scores.values())
+    return scores
+
+
+def _arguments(method):
+    """Return the hyperparameters that must be alike; functions by their names."""
+    values = method.get_params()
+    del values["random_state"]  # the generator is shared
+    return {
+        name: getattr(value, "__qualname__", type(value).__name__)
+        if callable(value)
+        else value
+        for name, value in values.items()
+    }
