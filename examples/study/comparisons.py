@@ -1,6 +1,6 @@
 """The pairs of arms whose differences the tables report."""
 
-from study import table_rivals
+from study import table_rivals, tables
 
 # stated before the runs were made
 COMPARISONS = [
@@ -53,13 +53,20 @@ TABLES = [
     ("default early_stopping", "none early_stopping"),
     ("default early_stopping", "none"),
     *[
-        (f"default early_stopping{by}", rival)
-        for by in (" loss", "")
+        (arm, rival)
+        for arm in (tables.RECOMMENDED, "default early_stopping")
         for rival in table_rivals.ARMS
     ],
-    ("default early_stopping loss", "none"),
-    ("default early_stopping loss", "none early_stopping loss"),
-    ("default early_stopping loss", "random early_stopping loss"),
+    *[
+        (tables.RECOMMENDED, other)
+        for other in (
+            "none",
+            "none long",
+            "none early_stopping loss",
+            "random early_stopping loss long",
+            "default early_stopping loss",
+        )
+    ],
     ("default early_stopping loss", "default early_stopping"),
     ("default early_stopping", "random early_stopping"),
     ("default early_stopping", "largest early_stopping"),

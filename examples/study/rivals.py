@@ -22,7 +22,7 @@ PAIRS = [
     *[(RECOMMENDED, rival) for rival in RIVALS],
     (f"{RECOMMENDED} at no more epochs", "ten voting"),
     (RECOMMENDED, "early stopping loss"),
-    (RECOMMENDED, "random loss"),
+    (RECOMMENDED, "random loss long"),
     (RECOMMENDED, "method"),
     *[("method", rival) for rival in [*RIVALS, "random", "largest"]],
     ("k=10, n=1", "early stopping"),
