@@ -24,7 +24,7 @@ test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 .venv-oldest/ready: pyproject.toml .constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
-		--constraint .constraints-oldest.txt --editable ".[test]"
+		--constraint .constraints-oldest.txt --editable ".[distributed,test]"
 	@touch $@
 
 test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
@@ -60,6 +60,7 @@ bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/prediction.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/threads.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/ranks.py

@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": f"/plot_{unrun}",
     "ignore_pattern": r"(^|/)mnist\.py",  # the data for the others
+    "within_subsection_order": "gallery_order.place",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_hessreg",),
     "inspect_global_variables": False,

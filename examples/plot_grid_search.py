@@ -1,12 +1,14 @@
 """
-GridSearchCV over k and n, watched by scikit-learn's callbacks
-==============================================================
+A search that tells whether the method helps
+============================================
 
-``k=0`` is the network without the method, so a grid holds its own baseline and answers
-the question whether the method helps on these data. Here 40 % of the labels of half of
-scikit-learn's digits are wrong. A search sees only those, its validation folds have
-wrong labels too; the clean labels of the other half are watched and decide nothing.
-``criterion="random"`` is the control: does it need the Hessian?
+You learn to let a grid search decide on wrong labels alone, and to watch all its fits
+while they train. ``k=0`` is the network without the method, so the grid holds its own
+baseline. ``criterion="random"`` is a control: is the Hessian needed?
+
+40 % of the labels of half of scikit-learn's digits are wrong. The search sees only
+those; its validation folds have wrong labels too. The clean labels of the other half
+are watched, and decide nothing.
 
 It needs scikit-learn 1.9, rich and pandas.
 """
@@ -34,9 +36,8 @@ y_noisy[wrong] = (y_noisy[wrong] + rng.integers(1, 10, len(wrong))) % 10
 
 # %%
 # One function scores on the data that it is given and on the clean test data.
-# ScoringMonitor calls it after every epoch of every fit, with the data of that fit;
-# GridSearchCV calls it at the end of each, with the fold left out. With ``k=0`` the
-# value of ``n`` does not matter, and early stopping is the rival to be beaten.
+# ScoringMonitor calls it after every epoch of every fit, with the data of that fit.
+# GridSearchCV calls it at the end of each fit, with the fold left out.
 
 
 def scores(model, X, y):
@@ -95,13 +96,11 @@ print(
 
 # %%
 # Wrong labels rank the candidates about as clean ones do. All cycles are above early
-# stopping alone, and that far above plain training. Random weights do as well as those
-# of the highest scores here: it is the cycles that help (one seed, one data set).
+# stopping alone, which is far above plain training. Random weights do as well as those
+# of the highest scores: it is the cycles that help (one seed, one data set).
 #
 # The monitor has a row for every epoch of every fit. Its path tells the fit: in a
-# search (0, 0, number of the fit, epoch), the folds of a candidate in a row. What it
-# scores after an epoch is the mean of the networks kept so far and of the one in
-# training, if that is no worse.
+# search (0, 0, number of the fit, epoch), the folds of a candidate in a row.
 
 log = monitor.get_logs().data_as_pandas
 log = log[log["task_id_path"].str.len() == 4].assign(
@@ -109,26 +108,25 @@ log = log[log["task_id_path"].str.len() == 4].assign(
 )
 epochs = log.groupby(["candidate", "task_id"])[["given", "clean"]].mean()
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.plot(results["mean_test_given"], names, "o", label="wrong labels")
-left.plot(results["mean_test_clean"], names, "D", label="clean test")
-left.set(
+fig, (above, below) = plt.subplots(2, figsize=(6.4, 7.5), layout="constrained")
+above.plot(results["mean_test_given"], names, "o", label="wrong labels")
+above.plot(results["mean_test_clean"], names, "D", label="clean test")
+above.set(
     xlabel="accuracy on folds left out and on test data",
-    xlim=(0, 1),
     title="Candidates of the search",
 )
-left.invert_yaxis()
-left.legend(loc="lower left")
+above.invert_yaxis()
+above.legend(loc="center")
 for colour, candidate in zip(("C0", "C1"), (0, search.best_index_), strict=True):
     curves = epochs.loc[candidate].set_axis(epochs.loc[candidate].index + 1)
     name = names[candidate]
-    right.plot(curves["clean"], colour, label=f"{name}: clean test")
-    right.plot(curves["given"], colour + "--", label=f"{name}: training, wrong")
-right.set(
+    below.plot(curves["clean"], colour, label=f"{name}:\nclean test labels")
+    below.plot(curves["given"], colour + "--", label="wrong training labels")
+below.set(
     xlabel="epoch",
     ylabel="accuracy, mean of the folds in training",
     ylim=(0, 1),
-    title="Plain training and what was chosen",
+    title="Plain training, and what the search chose",
 )
-right.legend(loc="lower right", fontsize="small")
+below.legend(loc="lower right", fontsize="small")
 plt.show()

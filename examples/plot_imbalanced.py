@@ -2,14 +2,12 @@
 A rare class in a table with strings and missing values
 =======================================================
 
-One row in 17 is of the class that matters, some columns are strings, and one cell in
-ten is missing. ``class_weight="balanced"``, which MLPClassifier lacks, weights the
-classes in the loss and in its Hessian; everything else is an ordinary pipeline. The
-classifier stands beside logistic regression, gradient boosting and MLPClassifier.
+You learn to find a rare class, with ``class_weight="balanced"`` (which MLPClassifier
+lacks), in a pipeline for strings and missing values, and how to judge it.
 
-The data come from ``make_classification``, three of its ten columns cut into strings.
-Hardly any label is wrong, so there is little for the method to prevent: it mends early
-stopping, which stops too soon here, and is hardly better than a fixed number of epochs.
+One row in 17 is of the class that matters, some columns are strings, and one cell in
+ten is missing. The data come from ``make_classification``. Hardly any label is wrong,
+so there is little for the method to prevent.
 """
 
 import warnings
@@ -124,17 +122,17 @@ print(means.round(3).to_string())
 # %%
 # Each dot is one of five folds, each stroke their mean. Balanced weights bring the
 # networks to good decisions at 0.5. A threshold chosen afterwards does about as much
-# for MLPClassifier without weights, which also ranks better; gradient boosting ranks
-# best. Early stopping watches the accuracy, to which a rare class means little, and
-# stops too soon. Cycles make up for that, to where 30 epochs end, and rank a little
-# better.
+# for MLPClassifier without weights. Gradient boosting ranks best. Early stopping
+# watches the accuracy here, to which a rare class means little, and stops too soon.
+# Cycles make up for that.
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharey=True, layout="constrained")
+fig, axes = plt.subplots(3, figsize=(6.4, 8), sharey=True, layout="constrained")
 for ax, metric in zip(axes, scoring, strict=True):
     for row, name in enumerate(models):
         ax.plot(scores[name][metric], [row] * 5, "o", color=f"C{row}", alpha=0.5)
         ax.plot(means.loc[name, metric], row, "|", color=f"C{row}", ms=20, mew=2)
     ax.set_xlabel(metric)
+axes[0].set_title("Six models of a class of one row in 17")
 axes[0].set_yticks(range(len(models)), models)
 axes[0].set_ylim(len(models) - 0.5, -0.5)
 axes[1].set_xlim(0.5, 0.8)

@@ -2,9 +2,9 @@
 Start: a table with wrong labels
 ================================
 
-From loading a table to a decision: which model, whether the method helps, and how to
-use it afterwards without torch. One in five labels of the training data is wrong here;
-which ones, no model is told.
+You learn to go from loading a table to a decision: which model, whether the method
+helps, and how to use it afterwards without torch. One in five labels of the training
+data is wrong here; which ones, no model is told.
 """
 
 import matplotlib.pyplot as plt

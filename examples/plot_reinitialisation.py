@@ -2,9 +2,10 @@
 What is re-initialised, and when
 ================================
 
-Three displays look into the training: its curves with the re-initialisations marked,
-the scores by which weights are chosen, and which were chosen over the epochs. They work
-as scikit-learn's: ``from_estimator`` draws, ``ax`` says where.
+You learn to look into a training with three displays: its curves, with the
+re-initialisations marked; the scores by which weights are chosen; and which weights
+were chosen over the epochs. They work as scikit-learn's: ``from_estimator`` draws,
+``ax`` says where.
 """
 
 import sys
@@ -46,9 +47,9 @@ def train(**settings):
 
 plain = train(k=0, n_iter_no_change=50)
 regularised = train(k=10, n=3, n_iter_no_change=3, n_snapshots=6)
-for name, model in {"k=0": plain, "k=10, n=3": regularised}.items():
+for name, model in {"plain training": plain, "in cycles": regularised}.items():
     print(
-        f"{name:10} test accuracy {model.score(X_test, y_test):.3f}, "
+        f"{name:15} test accuracy {model.score(X_test, y_test):.3f}, "
         f"{model[-1].n_iter_} epochs, networks of the epochs "
         f"{[snapshot.epoch for snapshot in model[-1].snapshots_]}"
     )
@@ -58,8 +59,8 @@ for name, model in {"k=0": plain, "k=10, n=3": regularised}.items():
 # every re-initialisation sets the training back a little. In ``axes_`` of one display
 # another one draws over it.
 
-curves = TrainingCurveDisplay.from_estimator(plain, name="k=0")
-TrainingCurveDisplay.from_estimator(regularised, name="k=10, n=3", ax=curves.axes_)
+curves = TrainingCurveDisplay.from_estimator(plain, name="plain training")
+TrainingCurveDisplay.from_estimator(regularised, name="in cycles", ax=curves.axes_)
 curves.axes_[0].set_title("Cycles and plain training on clean labels")
 plt.show()
 
@@ -83,9 +84,10 @@ plt.show()
 # Of what is chosen, between a third and three quarters had been chosen the time before,
 # where chance would give a tenth; and some output units are hit more than others.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-overlap = ReinitHistoryDisplay.from_estimator(regularised, ax=left)
-overlap.plot(right, kind="units")
+fig, (above, below) = plt.subplots(2, figsize=(6.4, 7), layout="constrained")
+overlap = ReinitHistoryDisplay.from_estimator(regularised, ax=above)
+above.set_title("How many are chosen again")
+overlap.plot(below, kind="units").ax_.set_title("Which units are hit")
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])

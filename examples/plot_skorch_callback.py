@@ -1,12 +1,13 @@
 """
-Re-initialise a skorch net at its plateaus, and average the networks it was
-===========================================================================
+A convolutional net of your own
+===============================
 
-``HessianReinit`` brings the method to any skorch net. Here a small convolutional net
-learns scikit-learn's digits, a third of whose training labels are wrong. Left to itself
-it learns these by heart. The callback keeps the best network of each cycle,
-re-initialises where the validation loss comes to a plateau, and in the end averages
-what it has kept.
+You learn to bring the method to any skorch net, with the callback ``HessianReinit``. It
+keeps the best network of each cycle, re-initialises where the validation loss comes to
+a plateau, and averages what it has kept.
+
+A small convolutional net learns scikit-learn's digits, a third of whose training labels
+are wrong. Left to itself it learns these by heart.
 """
 
 import logging
@@ -91,9 +92,9 @@ print(f"  their average: {accuracy_score(y_test, labels):.3f}")
 # Each cycle begins with a re-initialisation, from which the validation loss recovers.
 
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-for one, label in ((plain, "plain"), (net, "in cycles")):
+for one, label, style in ((plain, "plain", "k--"), (net, "in cycles", "C0-")):
     losses = one.history[:, "valid_loss"]
-    ax.plot(range(1, len(losses) + 1), losses, label=label)
+    ax.plot(range(1, len(losses) + 1), losses, style, label=label)
 for i, snapshot in enumerate(method.snapshots_):
     label = "end of a cycle" if i == 0 else None
     ax.axvline(snapshot["epoch"], color="0.6", linestyle=":", zorder=0, label=label)
@@ -102,9 +103,7 @@ ax.legend()
 plt.show()
 
 # %%
-# How many weights were re-initialised, and in what time: the dense layer is scored from
-# its inputs and the curvature of its outputs, the convolutions from the Jacobian of the
-# outputs, since everything behind them is piecewise linear.
+# How many weights were re-initialised, and in what time.
 
 records = method.reinit_history_
 for layer in ("0", "4", "7"):
@@ -136,6 +135,10 @@ logging.getLogger("sklearn_hessreg").setLevel(logging.NOTSET)
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 image = ax.imshow(scores["4"].flatten(1).numpy(), aspect="auto", cmap="cividis")
-ax.set(xlabel="weight: input channel, row, column", ylabel="output channel")
+ax.set(
+    xlabel="weight: input channel, row, column",
+    ylabel="output channel",
+    title="Scores of the second convolution",
+)
 fig.colorbar(image, label="score")
 plt.show()

@@ -1,12 +1,13 @@
 """
-Digits with wrong labels: plain training, early stopping, cycles
-================================================================
+Wrong labels: plain training, early stopping, cycles
+====================================================
 
-A network that is trained long enough learns wrong labels by heart. Here 40 % of the
-training labels of scikit-learn's digits are wrong, the test labels are all right. The
-same network is trained plainly, with early stopping, and with the method: early
-stopping in cycles, between which 70 percent of the weights of all four layers are
-re-initialised, and whose networks are averaged.
+You learn what wrong labels do to a network, what early stopping saves, and what the
+method adds to that.
+
+40 % of the training labels of scikit-learn's digits are wrong; the test labels are all
+right. The same network is trained plainly, with early stopping, and with the method:
+early stopping in cycles, whose networks are averaged.
 """
 
 import sys
@@ -101,15 +102,15 @@ gains = np.subtract(results["cycles"], results["early stopping"])[:, 0]
 print("cycles minus early stopping, by seed:", *(f"{gain:+.3f}" for gain in gains))
 
 # %%
-# Left, the first seed: plain training passes its best epoch early and then learns the
+# Above, the first seed: plain training passes its best epoch early and then learns the
 # wrong labels. A cycle begins with a fall, at a dotted line, and ends where its network
 # has not become better for more than five epochs. What predicts is the mean of the
-# networks kept so far. Right, the end of all seeds, a grey line for each.
+# networks kept so far. Below, the end of all seeds, a grey line for each.
 
 _, X_test, _, y_test, _ = digits_with_wrong_labels(0)
 black, blue, red = COLOURS = ["#000000", "#0072B2", "#D55E00"]
-fig, (left, right) = plt.subplots(
-    1, 2, figsize=(10, 4.2), width_ratios=(2.4, 1), layout="constrained"
+fig, (above, below) = plt.subplots(
+    2, figsize=(6.4, 7.5), height_ratios=(1.5, 1), layout="constrained"
 )
 plain, stopped, clf = (first[name] for name in arms)
 for one, style in (
@@ -117,30 +118,32 @@ for one, style in (
     (clf, {"lw": 0.7, "color": red, "label": "cycles, network in training"}),
 ):
     epochs = range(1, one.n_iter_ + 1)
-    left.plot(epochs, one.history_[:, "clean_accuracy"], **style)
+    above.plot(epochs, one.history_[:, "clean_accuracy"], **style)
 accuracy = stopped.score(X_test, y_test)
 style = {"marker": "D", "ms": 9, "ls": "", "color": blue, "zorder": 4}
-left.plot(stopped.n_iter_, accuracy, **style, label="early stopping, network kept")
+above.plot(stopped.n_iter_, accuracy, **style, label="early stopping, network kept")
 networks = clf.to_sklearn().estimators_
 totals = np.cumsum([network.predict_proba(X_test) for network in networks], axis=0)
 means = [np.mean(total.argmax(1) == y_test) for total in totals]
 ends = [snapshot.epoch for snapshot in clf.snapshots_]
-left.plot(ends, means, "o-", color=red, lw=2, label="cycles, mean of the networks kept")
+above.plot(
+    ends, means, "o-", color=red, lw=2, label="cycles, mean of the networks kept"
+)
 for epoch in sorted({record["epoch"] for record in clf.reinit_history_}):
-    left.axvline(epoch - 0.5, color="0.6", ls=":", zorder=0)
-left.set(
+    above.axvline(epoch - 0.5, color="0.6", ls=":", zorder=0)
+above.set(
     xlabel="epoch (dotted: re-initialisation)",
     ylabel="accuracy on clean test labels",
-    title="Digits, 40 % of the training labels wrong, first seed",
+    title="Digits, 40 % of the training labels wrong",
     ylim=(0, 1),
 )
-left.legend(loc="lower left", ncols=2, fontsize="small")
+above.legend(loc="lower left", ncols=2, fontsize="small")
 accuracies = np.array([[run[0] for run in runs] for runs in results.values()])
-right.plot(["plain", "early\nstopping", "cycles"], accuracies, color="0.7", zorder=0)
+below.plot(["plain", "early stopping", "cycles"], accuracies, color="0.7", zorder=0)
 for column, (marker, colour) in enumerate(zip("sDo", COLOURS, strict=True)):
-    right.plot([column] * SEEDS, accuracies[column], marker, color=colour)
-right.set(title=f"{SEEDS} seeds", ylim=(0.6, 1))
-right.margins(x=0.2)
+    below.plot([column] * SEEDS, accuracies[column], marker, color=colour)
+below.set(ylabel="accuracy", title=f"{SEEDS} seeds", ylim=(0.6, 1))
+below.margins(x=0.2)
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])

@@ -28,14 +28,19 @@ from sklearn_hessreg._training import (
     describe_fit,
     fit_task,
     init_context,
+    learn_alike,
+    share_generator,
+    sharing_ranks,
     to_arrays,
     to_samples,
     train,
+    unite,
 )
 from sklearn_hessreg._validation import (
     check_continuation,
     check_convertible,
     check_device,
+    check_sample_weight,
     resolve_parameters,
     split_validation,
     warn_if_fraction,
@@ -127,13 +132,21 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             params = self._resolve(continuing)
             if incremental:
                 _refuse_checkpoint(params["checkpoint"])
-            X, y = self._check_data(X, y, continuing)
-            learn_targets(y, continuing)
+            ranks = sharing_ranks(params, getattr(X, "columns", ()))
+            prepare = partial(self._check_data, X, y, continuing)
+            if ranks is None:
+                X, y = prepare()
+                learn_targets(y, continuing)
+            else:
+                prepare = partial(_with_weights, prepare, sample_weight)
+                X, y, sample_weight = unite(ranks, "checking the data", prepare)
+                learn = partial(learn_targets, y, continuing)
+                learn_alike(ranks, learn, lambda: getattr(self, "classes_", ()))
             data = self._check_rows(
                 X, self._encode(y), sample_weight, all_at_once=not incremental
             )
-            valid = self._validation_data(validation, params, data)
-            spec, random_state = self._specify(params, data, incremental)
+            valid = self._validation_data(validation, params, data, ranks)
+            spec, random_state = self._specify(params, data, incremental, ranks)
             state = capture(self.net_) if continuing else None
             scorer = self._scorer(params["scoring"])
             checkpoint = self._checkpoint(params, spec, data, valid, state)
@@ -181,10 +194,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             self._sparse_targets = issparse(y)
         return X, self._check_y(y, continuing)
 
-    def _validation_data(self, validation, params, data):
+    def _validation_data(self, validation, params, data, ranks):
         """Return validation data, None, or what takes them from the training data."""
         if any(part is not None for part in validation):
-            return self._check_validation_set(validation, *data[:2])
+            check = partial(self._check_validation_set, validation, *data[:2])
+            if ranks is None:
+                return check()
+            return unite(ranks, "checking the validation data", check)
         if not params["early_stopping"]:
             return None
         how = {"fraction": params["validation_fraction"], "classes": self._strata()}
@@ -210,9 +226,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Undo _encode, where that does anything."""
         return y
 
-    def _specify(self, params, data, incremental):
+    def _specify(self, params, data, incremental, ranks):
         """Say what is to be trained, and by which RandomState."""
         random_state = _random_state(params["random_state"])
+        if ranks is not None:
+            share_generator(ranks, random_state)
         head, n_outputs = self._output(data[1])
         own = {
             "layer_units": (
@@ -375,6 +393,12 @@ def _refuse_checkpoint(checkpoint):
             "Set it to None and dump the estimator after a call, for instance with "
             "joblib: a dump goes on to the same bits."
         )
+
+
+def _with_weights(check, sample_weight):
+    """Check X and y, and weights if there are any."""
+    X, y = check()
+    return X, y, check_sample_weight(sample_weight, X)
 
 
 def _arrays_of(valid):

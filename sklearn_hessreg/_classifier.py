@@ -118,6 +118,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
+    %(data)s
     %(checkpoint)s
     %(checkpoint_every)s
     %(keep_checkpoint)s
@@ -218,6 +219,14 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     Predictions are the mean of the snapshots and of the network in training, which
     takes part if its loss is no worse than that of the worst of them.
 
+    *Several processes.* With ``data="sharded"`` batches, validation data and Hessian
+    samples are those of one process that has the rows of all ranks one after the other,
+    and the network is that process's up to rounding (not with ``dropout``, which each
+    rank draws itself). X stays where it is but for the Hessian samples; ``y`` and
+    ``sample_weight`` go to all. ``X_val`` and ``y_val`` are each rank's own, too.
+    ``solver="lbfgs"``, ``checkpoint`` and a scorer in ``scoring`` are refused. A
+    callback that ends or changes the training must do so on all ranks.
+
     *Callbacks.* With scikit-learn 1.9 or newer ``set_callbacks`` takes the callbacks of
     :mod:`sklearn.callback`: ``ProgressBar`` advances with every epoch, inside of
     searches and pipelines too, and ``ScoringMonitor`` scores after every epoch what
@@ -300,6 +309,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         dropout: float = 0.0,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
+        data: Literal["sharded"] | None = None,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_every: int = 1,
         keep_checkpoint: bool = False,
@@ -345,6 +355,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.dropout = dropout
         self.device = device
         self.skorch_callbacks = skorch_callbacks
+        self.data = data
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.keep_checkpoint = keep_checkpoint

@@ -124,6 +124,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
+    %(data)s
     %(checkpoint)s
     %(checkpoint_every)s
     %(keep_checkpoint)s
@@ -284,6 +285,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         dropout: float = 0.0,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
+        data: Literal["sharded"] | None = None,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_every: int = 1,
         keep_checkpoint: bool = False,
@@ -330,6 +332,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.dropout = dropout
         self.device = device
         self.skorch_callbacks = skorch_callbacks
+        self.data = data
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.keep_checkpoint = keep_checkpoint
@@ -556,9 +559,9 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             check_counts(y_val, "y_val")
         return as_floats(y_val, dtype, "y_val")
 
-    def _validation_data(self, validation, params, data):
+    def _validation_data(self, validation, params, data, ranks):
         """Return validation data, None, or what takes them from the training data."""
-        valid = super()._validation_data(validation, params, data)
+        valid = super()._validation_data(validation, params, data, ranks)
         by_r2 = params["early_stopping"] and params["scoring"] is None
         if callable(valid):
             return partial(_checked_split, valid, by_r2)

@@ -38,6 +38,7 @@ def resolve_parameters(params, constraints, caller):
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
     _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
+    _check_sharded(params)
     return params
 
 
@@ -126,6 +127,23 @@ def _check_callbacks(callbacks):
             )
 
 
+def _check_sharded(params):
+    """Refuse what cannot be had on the rows of several processes."""
+    if params["data"] is None:
+        return
+    own_scorer = params["scoring"] not in (None, "loss")
+    for name, is_refused, way in (
+        ("solver", params["solver"] == "lbfgs", "Use 'adam', 'sgd' or torch's."),
+        ("scoring", own_scorer, "No process has all rows: use None or 'loss'."),
+        ("checkpoint", params["checkpoint"] is not None, "Set it to None."),
+    ):
+        if is_refused:
+            raise ValueError(
+                f"{name}={params[name]!r} cannot be used with data="
+                f"{params['data']!r}. {way}"
+            )
+
+
 def check_continuation(params, trained):
     """Refuse to train on a net with other parameters than those it was built with."""
     for name, value in trained.items():
@@ -179,6 +197,13 @@ def _devices():
     count = torch.accelerator.device_count()
     kind = torch.accelerator.current_accelerator() if count else None
     return ["cpu", *(f"{kind}:{number}" for number in range(count))]
+
+
+def check_sample_weight(sample_weight, X):
+    """Return the weights of the samples as an array, or None where there are none."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64)
 
 
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
@@ -249,8 +274,8 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
     """
     strata, _ = _strata(y, fraction, classes)
     try:
-        parts = train_test_split(
-            *(X, y, weight, sample_weight),
+        rows = train_test_split(
+            np.arange(len(y)),
             test_size=fraction,
             random_state=random_state,
             stratify=strata,
@@ -260,7 +285,7 @@ def split_validation(X, y, weight, sample_weight, random_state, *, fraction, cla
             f"No split with validation_fraction={fraction} is possible: "
             f"{error} Pass X_val and y_val, or set early_stopping=False."
         ) from error
-    train, valid = parts[::2], parts[1::2]
+    train, valid = (tuple(a[i] for a in (X, y, weight, sample_weight)) for i in rows)
     if len(valid[1]) < 2:
         raise ValueError(
             f"The validation set is too small: validation_fraction={fraction} leaves "

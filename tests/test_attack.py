@@ -87,6 +87,7 @@ USUAL = {
     "random_state": [0, np.random.RandomState(0), None, 2**40, np.uint8(3)],
     "device": ["auto", "cpu", torch.device("cpu"), "mps", "cuda:7", "meta", "cpu:1"],
     "skorch_callbacks": [None, [], [3], [()], [("a",)], [("a", 3)], ["x"], [None]],
+    "data": [None, "sharded"],
     "checkpoint": [None, "here", "nowhere/state"],
     "checkpoint_every": [1, 2, np.uint8(3)],
     "keep_checkpoint": [True, False],

@@ -1,11 +1,16 @@
-"""The program of the page on several processes, on two ranks."""
+"""The programs of the page on several cores and machines, as they stand there."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from ranks import torchrun
 
-PAGE = Path(__file__).parents[1] / "docs" / "distributed.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "distributed.md"
 LAST = """
 events = dict(net.callbacks_)["hessian"].reinit_history_
 found = [*net.module_.parameters(), *scores.values()]
@@ -14,15 +19,85 @@ with open(f"{rank}.txt", "w") as file:
 """
 
 
-def test_the_page_on_several_processes_runs_and_all_ranks_end_alike(
-    tmp_path, monkeypatch
-):
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+def blocks(heading):
+    """Take the Python code of the section whose heading ends so."""
+    (section,) = re.findall(
+        rf"^## [^\n]*{heading}\n(.*?)(?=^## |\Z)", PAGE.read_text(), M
+    )
+    return re.findall(r"^```python\n(.*?)^```", section, M)
+
+
+M = re.MULTILINE | re.DOTALL
+
+
+def start(folder, heading):
+    """Start the program of a section."""
+    (program,) = blocks(heading)
+    (folder / "program.py").write_text(program)
+    paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+    return subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def printed_by(process):
+    """Wait for a program that must end well; return its lines."""
+    printed, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return printed.splitlines()
+
+
+def results(line):
+    """Leave out which way gave them."""
+    return line.partition(" ")[2]
+
+
+def test_processes_threads_and_dask_print_the_same_results(tmp_path):
+    pytest.importorskip("distributed")
+    processes, threads = printed_by(start(tmp_path, "joblib"))
+    (dask,) = printed_by(start(tmp_path, "dask"))
+    assert results(processes) == results(threads) == results(dask)
+
+
+def test_two_processes_add_to_one_study(tmp_path):
+    pytest.importorskip("optuna")
+    both = [start(tmp_path, "Optuna") for _ in range(2)]
+    ends = [printed_by(process)[-1].split()[0] for process in both]
+    assert "4" in ends
+
+
+def test_an_estimator_is_the_same_on_all_ranks(tmp_path):
+    (code,) = blocks("torchrun")
+    program = tmp_path / "fit.py"
+    program.write_text(code)
+    done = torchrun(program)
+    assert done.returncode == 0, done.stderr
+    losses = re.findall(r"^rank \d (\S+)", done.stdout, re.M)
+    assert len(losses) == 2
+    assert losses[0] == losses[1]
+
+
+def test_the_callback_trains_one_network_and_all_ranks_end_alike(tmp_path, monkeypatch):
+    *parts, end = blocks("HessianReinit")
     program = tmp_path / "train.py"
-    program.write_text("\n".join([*blocks[:-1], LAST, blocks[-1]]))
+    program.write_text("\n".join([*parts, LAST, end]))
     monkeypatch.chdir(tmp_path)
     done = torchrun(program)
     assert done.returncode == 0, done.stderr
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
     assert first.startswith("2 ")
+
+
+def test_the_example_of_accelerate_trains_one_network_on_two_ranks():
+    pytest.importorskip("accelerate")
+    done = torchrun(ROOT / "examples" / "skorch_accelerate.py")
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stdout
+    sums = re.search(r"sums of the weights: \[(.*), (.*)\]", done.stdout)
+    assert sums[1] == sums[2]

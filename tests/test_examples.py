@@ -9,13 +9,17 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted({path.name for path in EXAMPLES.glob("plot_*.py")} - {"plot_mnist.py"})
-NEEDS = {"plot_grid_search.py": "sklearn.callback", "plot_optuna.py": "optuna"}
+NEEDS = {
+    "plot_grid_search.py": ["sklearn.callback"],
+    "plot_optuna.py": ["optuna"],
+    "plot_optuna_processes.py": ["optuna", "sklearn.callback"],
+}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_example_runs(script, tmp_path):
-    if script in NEEDS:
-        pytest.importorskip(NEEDS[script])
+    for module in NEEDS.get(script, ()):
+        pytest.importorskip(module)
     done = subprocess.run(
         [sys.executable, EXAMPLES / script],
         cwd=tmp_path,

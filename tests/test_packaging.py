@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sklearn_hessreg"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TESTED = [*PROJECT["dependencies"]]
+TESTED += PROJECT["optional-dependencies"]["distributed"]
 TESTED += PROJECT["optional-dependencies"]["plots"]
 TESTED += PROJECT["optional-dependencies"]["test"]
 

@@ -42,6 +42,7 @@ def make_spec(method=(), **options):
         "method": {**METHOD, **dict(method)},
         "skorch_callbacks": (),
         "keep_optimizer": False,
+        "data": None,
         "activation": "relu",
         "dropout": 0.0,
         "solver": "adam",

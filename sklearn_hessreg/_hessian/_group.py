@@ -101,9 +101,12 @@ class Ranks:
         check_sharing(self.gather(stage, compute_share))
         (scores,) = results
         scores = {name: S.contiguous() for name, S in scores.items()}
-        for S in scores.values():
-            dist.all_reduce(S, group=self.group)
-        return scores
+        return {name: self.add_up(S) for name, S in scores.items()}
+
+    def add_up(self, x):
+        """Overwrite a tensor with the sum of those of all processes; return it."""
+        dist.all_reduce(x, group=self.group)
+        return x
 
     @torch.no_grad()
     def broadcast(self, tensors):

@@ -1,14 +1,21 @@
 """The training: a spec and checked arrays in, a trained net out."""
 
-from sklearn_hessreg._training._batches import Samples, to_samples
+from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._checkpoint import Checkpoint
 from sklearn_hessreg._training._fingerprint import describe_fit
 from sklearn_hessreg._training._net import PREDICTION_BATCH
 from sklearn_hessreg._training._parameters import TRAINING_PARAMETERS
 from sklearn_hessreg._training._run import train
+from sklearn_hessreg._training._sharded import (
+    learn_alike,
+    share_generator,
+    sharing_ranks,
+    unite,
+)
 from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._state import capture, to_arrays, to_plain
+from sklearn_hessreg._training._to_samples import to_samples
 
 __all__ = [
     "PREDICTION_BATCH",
@@ -20,8 +27,12 @@ __all__ = [
     "describe_fit",
     "fit_task",
     "init_context",
+    "learn_alike",
+    "share_generator",
+    "sharing_ranks",
     "to_arrays",
     "to_plain",
     "to_samples",
     "train",
+    "unite",
 ]

@@ -18,6 +18,8 @@ class Samples(Dataset):
     every row once. Without `target` there are `inputs` only.
     """
 
+    is_sharded = False
+
     def __init__(self, X, target=None, weight=None, device="cpu"):
         self.sparse = stays_sparse(X, device)
         # a view as a tensor, where torch takes it; else batches are copied one by one
@@ -110,6 +112,10 @@ class Batches:
                 yield fetch(rows)
             return
         order = self.order.permute(len(self.dataset))
+        if self.dataset.is_sharded:  # no two batches have as many rows here
+            for rows in _slices(len(order), self.batch_size):
+                yield fetch(order[rows])
+            return
         # rows are gathered for many batches at once, which are then views
         batches = max(1, GATHERED // (self.batch_size * self.dataset.X.shape[1]))
         for gathered in _slices(len(order), batches * self.batch_size):
@@ -129,12 +135,3 @@ def rows_of_batch(spec, n_samples):
     if spec.solver == "lbfgs":  # which knows no batches
         return n_samples
     return min(200 if spec.batch_size == "auto" else spec.batch_size, n_samples)
-
-
-def to_samples(X, y, weight, head, device="cpu"):
-    """Wrap arrays as Samples with the target that the head's criterion expects."""
-    weight = None if (weight == 1).all() else torch.from_numpy(weight)
-    dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
-    samples = Samples(X, head.target(y, dtype), weight, device)
-    samples.y = y  # for scorers
-    return samples

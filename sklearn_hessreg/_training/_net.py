@@ -13,6 +13,7 @@ from sklearn_hessreg._training._gradients import are_unwatched, backward, forwar
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
 from sklearn_hessreg._training._scores import record_scores
+from sklearn_hessreg._training._sharded import average_gradients, average_loss
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
@@ -47,6 +48,7 @@ class MLPNet(ShortcutNet):
         self.batch_order_ = batch_order
         self.split_ = None
         self.scorer_ = None
+        self.ranks_ = None
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.validated_ = []
@@ -98,10 +100,14 @@ class MLPNet(ShortcutNet):
         third of a small net's step.
         """
         self._set_training(True)
-        X, (_, weight) = batch
-        y_pred, J = self._differentiate(*batch)
         alpha = self.spec.alpha
-        decay = alpha / (len(X) if weight is None else weight.sum().item())
+        if self.ranks_ is None:
+            X, (_, weight) = batch
+            y_pred, J = self.differentiate(*batch)
+            decay = alpha / (len(X) if weight is None else weight.sum().item())
+        else:
+            y_pred, J, total = average_gradients(self, batch)
+            decay = alpha / total
         if self.decay_in_optimizer_:
             self.optimizer_.param_groups[0]["weight_decay"] = decay
         squares = 0.0
@@ -117,7 +123,7 @@ class MLPNet(ShortcutNet):
         share = self.spec.head.reported_share(self.spec.layer_units[-1])
         return loss if share == 1 else loss * share
 
-    def _differentiate(self, X, y):
+    def differentiate(self, X, y):
         """Return outputs and J of a batch, and leave the gradients."""
         if self.is_unwatched_ is None:
             self.is_unwatched_ = are_unwatched(self)
@@ -151,7 +157,10 @@ class MLPNet(ShortcutNet):
         """Keep the outputs, to be scored when there are all of them."""
         step = super().validation_step(batch, **fit_params)
         self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
-        return {**step, "loss": self.reported(step["loss"])}
+        loss = step["loss"]
+        if self.ranks_ is not None:
+            loss = average_loss(self, batch, loss)
+        return {**step, "loss": self.reported(loss)}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Stop before a new row of the history, if a callback has asked for it."""
@@ -174,7 +183,10 @@ class MLPNet(ShortcutNet):
             record_scores(self, dataset_valid)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
-        """Refuse to go on from a loss that is not finite."""
+        """Refuse to go on from a loss that is not finite; count the rows of all."""
+        if self.ranks_ is not None:
+            part = "train" if training else "valid"
+            self.history.record_batch(f"{part}_batch_size", self.rows_of_batch_)
         if training and not math.isfinite(loss := loss.item()):
             raise ValueError(f"The training loss became {loss} {self._advice()}")
 
@@ -317,7 +329,8 @@ def _callbacks(spec):
                 monitor=None,
                 lower_is_better=not spec.early_stopping,
                 random_state=spec.seed,
-                data=None,
+                # one row after the other is fetched from where it is
+                data=None if spec.data is None else "replicated",
             ),
         ),
         ("convergence", Convergence(spec)),

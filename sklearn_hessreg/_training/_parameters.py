@@ -193,6 +193,16 @@ TRAINING_PARAMETERS = {
         "EpochScoring is refused: it does not know the sample weights in "
         "the batches.",
     ),
+    "data": Parameter(
+        [StrOptions({"sharded"}), None],
+        '{"sharded"} or None',
+        "Whose rows ``fit`` and ``partial_fit`` train on where "
+        ":mod:`torch.distributed` is initialised for several processes: "
+        "None those of this process, which trains a network of its own; "
+        '``"sharded"`` those of all, each of which calls the method with its '
+        "own rows, of any number, and gets the same network. See the notes "
+        "of :class:`HessianRegularizedMLPClassifier`.",
+    ),
     "checkpoint": Parameter(
         [str, PathLike, None],
         "str or path",

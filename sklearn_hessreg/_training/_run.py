@@ -1,19 +1,24 @@
 """train: the only engine, from checked arrays to a trained net."""
 
+from functools import partial
+
 import torch
 from skorch.helper import predefined_split
 
 from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._hessian import ranks_of
 from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._torch_context import plain_torch
-from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch, to_samples
+from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
 from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._folders import own_folders
 from sklearn_hessreg._training._module import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
+from sklearn_hessreg._training._sharded import check_begin
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._split import ValidationSplit
 from sklearn_hessreg._training._state import GoOn, continue_from, restore
+from sklearn_hessreg._training._to_samples import to_samples
 
 
 def train(
@@ -59,8 +64,10 @@ def train(
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
+        net.ranks_ = None if spec.data is None else ranks_of()
         samples, valid = _to_samples(net, train_data, valid_data)
         _begin(net, state)
+        check_begin(net, train_data)
         if state is None:
             warn_if_expensive(spec, len(samples))
         _run(net, samples, valid, callbacks)
@@ -86,7 +93,8 @@ def _begin(net, state):
         continue_from(net, state)
     dict(net.callbacks_)["convergence"].begin_training(net)
     # new dropout masks in each call
-    net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch)
+    rank = 0 if net.ranks_ is None else net.ranks_.rank
+    net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch + (rank << 40))
 
 
 def _run(net, samples, valid, callbacks):
@@ -108,9 +116,14 @@ def _run(net, samples, valid, callbacks):
     net.temporary_callbacks_ = [callback for _, callback in callbacks]
     net.callbacks_ += callbacks
     net.partial_fit(samples)
+    ranks = net.ranks_
     _end(net, len(callbacks))
     net.check_weights()
-    net.check_outputs(samples)
+    check = partial(net.check_outputs, samples)
+    if ranks is None:
+        check()
+    else:
+        ranks.attempt("the end of training", check)
 
 
 def _end(net, n_callbacks):

@@ -4,6 +4,8 @@ from numbers import Real
 
 import torch
 
+from sklearn_hessreg._training._sharded import gather_outputs
+
 
 def record_scores(net, valid):
     """Record the head's score of the validation samples, and that of `spec.scoring`."""
@@ -11,6 +13,9 @@ def record_scores(net, valid):
     outputs, target, weight = zip(*net.validated_, strict=True)
     outputs, target = torch.cat(outputs), torch.cat(target)
     weight = None if weight[0] is None else torch.cat(weight)
+    if net.ranks_ is not None:
+        parts = outputs, target, weight
+        outputs, target, weight = gather_outputs(net, parts)
     net.validated_ = []
     score = spec.head.score(outputs, target, weight)
     net.history.record(spec.head.score_column, score)

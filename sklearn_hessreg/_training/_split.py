@@ -1,6 +1,6 @@
 """The rows set aside for validation, drawn anew for each cycle of the method."""
 
-from sklearn_hessreg._training._batches import to_samples
+from sklearn_hessreg._training._to_samples import to_samples
 
 
 class ValidationSplit:

@@ -1,0 +1,202 @@
+"""One training on the rows of all processes of torch.distributed, wherever they are.
+
+Every process has the targets and weights of all rows, and of X its own rows alone. A
+batch is one of all rows, in an order that all share, so it is that of one process on
+all of them. Each process computes with the rows that it has, perhaps none, and what
+they give is added up.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._hessian import (
+    describe_arguments,
+    describe_module,
+    describe_samples,
+    ranks_of,
+)
+from sklearn_hessreg._training._batches import Samples
+
+# what ranks need not have in common; the generator is the first one's
+_OWN = {"device", "random_state", "skorch_callbacks", "verbose"}
+
+
+def sharing_ranks(params, columns):
+    """Return the processes on whose rows a network is trained, None for this one.
+
+    They must have the same parameters, and names of the columns of X.
+    """
+    ranks = ranks_of()
+    if params["data"] is None and ranks is not None:
+        warn_at_caller(
+            f"torch.distributed is initialised for {ranks.size} processes, and each "
+            "fits a network of its own. data='sharded' trains one on the rows of all; "
+            "if each shall have its own, filter this warning."
+        )
+        return None
+    if ranks is None or params["data"] is None:
+        return None
+    shared = {name: value for name, value in params.items() if name not in _OWN}
+    shared["columns"] = list(columns)
+    ranks.agree("fit", lambda: describe_arguments(shared))
+    return ranks
+
+
+def learn_alike(ranks, learn, classes):
+    """Let all processes learn from the targets, and refuse different classes."""
+
+    def describe():
+        learn()
+        return describe_arguments({"classes": list(classes())})
+
+    ranks.agree("learning the classes", describe)
+
+
+def share_generator(ranks, random_state):
+    """Bring a RandomState to where that of the first process is."""
+    draw = partial(random_state.get_state, legacy=False)
+    random_state.set_state(ranks.gather("random_state", draw)[0])
+
+
+def unite(ranks, stage, prepare):
+    """Return X, y and weights of all processes, as of one after the other.
+
+    `prepare()` returns this one's checked X, y and weights, which may be None; where it
+    fails all stop.
+    """
+    own = []
+
+    def describe():
+        X, y, weight = prepare()
+        own.append(X)
+        kind = X.shape[1:], y.shape[1:], X.dtype.name, y.dtype.kind, weight is not None
+        return kind, y, weight
+
+    kinds, y, weight = zip(*ranks.gather(stage, describe), strict=True)
+    for rank, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise ValueError(
+                "The ranks have data of different kinds (shape of a row, shape of a "
+                f"target, dtype, kind of the targets, with weights): {kinds[0]} on "
+                f"rank 0, {kind} on rank {rank}. Give all ranks rows of one kind."
+            )
+    sizes = [len(part) for part in y]
+    X = ShardedRows.of(*own, sum(sizes[: ranks.rank]), sum(sizes))
+    return X, np.concatenate(y), None if weight[0] is None else np.concatenate(weight)
+
+
+def check_begin(net, train_data):
+    """Refuse ranks that would begin with other weights, or have other targets."""
+    if net.ranks_ is None:
+        return
+    _, y, weight, _ = train_data
+    net.ranks_.agree(
+        "the first epoch",
+        lambda: describe_module(net.module_) | describe_samples(y, weight),
+    )
+
+
+class ShardedRows:
+    """Rows of X, of which this process has some: where in `X`, or -1, says `places`."""
+
+    def __init__(self, X, places):
+        self.X, self.places = X, places
+        self.shape, self.dtype = (len(places), X.shape[1]), X.dtype
+
+    @classmethod
+    def of(cls, X, first, size):
+        """Place the rows of X from the `first` on, of so many in all."""
+        places = np.full(size, -1)
+        places[first : first + X.shape[0]] = np.arange(X.shape[0])
+        return cls(X, places)
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, rows):
+        return ShardedRows(self.X, self.places[rows])
+
+
+class ShardedSamples(Samples):
+    """Samples of all processes; in batches this one's own, as items whole."""
+
+    is_sharded = True
+
+    def __init__(self, rows, target, weight, device):
+        super().__init__(rows.X, target, weight, device)
+        self.places = torch.from_numpy(rows.places)
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, rows):
+        """Fetch rows, each from the process that has it; all have to ask for them."""
+        places = self.places[rows]
+        here = places >= 0
+
+        def own_rows():
+            return here, self.inputs(places[here])
+
+        parts = ranks_of().gather("samples", own_rows)
+        X = parts[0][1].new_empty(len(places), parts[0][1].shape[1])
+        for there, found in parts:
+            X[there] = found
+        return X, self._targets(rows)
+
+    def batch(self, rows):
+        """Fetch of some rows those that this process has."""
+        if isinstance(rows, slice):
+            rows = torch.arange(*rows.indices(len(self)))
+        places = self.places[rows]
+        here = places >= 0
+        return self.inputs_of_batch(places[here]), self._targets(rows[here])
+
+
+def average_gradients(net, batch):
+    """Leave in a net the gradients of J over all processes; return outputs, J, weight.
+
+    One message: the gradients, J, the weight of the batch and its number of rows.
+    """
+    X, (_, weight) = batch
+    parameters = [p for p in net.module_.parameters() if p.requires_grad]
+    sums = parameters[0].new_zeros(3 + sum(p.numel() for p in parameters))
+    y_pred = sums.new_empty(0, net.spec.layer_units[-1])
+    if len(X):
+        y_pred, J = net.differentiate(*batch)
+        total = len(X) if weight is None else weight.sum().item()
+        torch.cat([p.grad.reshape(-1) for p in parameters], out=sums[3:])
+        sums[3:] *= total
+        sums[:3] = sums.new_tensor([J.item() * total, total, len(X)])
+    gradient, J, total = _average(net, sums)
+    sizes = [p.numel() for p in parameters]
+    for p, own in zip(parameters, gradient.split(sizes), strict=True):
+        p.grad = own.view_as(p)
+    return y_pred, J, total
+
+
+def average_loss(net, batch, J):
+    """Average the loss of a batch over all processes."""
+    X, (_, weight) = batch
+    total = len(X) if weight is None else weight.sum().item()
+    sums = J.new_tensor([J.item() * total if len(X) else 0.0, total, len(X)])
+    return _average(net, sums)[1]
+
+
+def _average(net, sums):
+    """Add up over the processes and divide by the weight; note the number of rows."""
+    net.ranks_.add_up(sums)
+    total = sums[1].item()
+    net.rows_of_batch_ = int(sums[2].item())
+    sums /= total
+    return sums[3:], sums[0].clone(), total
+
+
+def gather_outputs(net, parts):
+    """Put outputs, targets and weights of all processes together."""
+    # a tensor on a GPU would come back on the GPU of the same number
+    own = [x if x is None else x.cpu() for x in parts]
+    found = zip(*net.ranks_.gather("validation", lambda: own), strict=True)
+    return [None if x[0] is None else torch.cat(x).to(net.device) for x in found]
