@@ -63,11 +63,13 @@ html_sidebars = {page: [] for page in ("index", "search", "genindex")}
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+# pages of wide tables have the room of the list of their sections
+wide = ["evidence", "evidence_earlier", "speed", "score_benchmarks", "distributed"]
 html_theme_options = {
     "show_prev_next": False,
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], **{page: [] for page in wide}},
 }

@@ -88,8 +88,8 @@ models = {
     "MLPClassifier, 30 epochs": make_pipeline(
         prepare, MLPClassifier(max_iter=30, **net)
     ),
-    "k=0, balanced, 30 epochs": balanced(k=0, max_iter=30),
-    "k=0, balanced, early stopping": balanced(k=0, **stopping),
+    "balanced, 30 epochs": balanced(k=0, max_iter=30),
+    "balanced, early stopping": balanced(k=0, **stopping),
     "balanced, in cycles": balanced(**stopping),
 }
 models["balanced, in cycles"].fit(X, y)

@@ -11,6 +11,10 @@ from ranks import torchrun
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "distributed.md"
+CURVE = """
+with open(f"{rank}.txt", "w") as file:
+    print(*clf.loss_curve_, file=file)
+"""
 LAST = """
 events = dict(net.callbacks_)["hessian"].reinit_history_
 found = [*net.module_.parameters(), *scores.values()]
@@ -71,25 +75,27 @@ def test_two_processes_add_to_one_study(tmp_path):
     assert "4" in ends
 
 
-def test_an_estimator_is_the_same_on_all_ranks(tmp_path):
-    (code,) = blocks("torchrun")
-    program = tmp_path / "fit.py"
+def written_on_two_ranks(program, code):
+    """Run a program that writes a file on each rank; return what they wrote."""
     program.write_text(code)
     done = torchrun(program)
     assert done.returncode == 0, done.stderr
-    losses = re.findall(r"^rank \d (\S+)", done.stdout, re.M)
-    assert len(losses) == 2
-    assert losses[0] == losses[1]
+    return [(program.parent / f"{rank}.txt").read_text() for rank in range(2)]
+
+
+def test_an_estimator_is_the_same_on_all_ranks(tmp_path, monkeypatch):
+    (code,) = blocks("torchrun")
+    monkeypatch.chdir(tmp_path)
+    first, second = written_on_two_ranks(tmp_path / "fit.py", code + CURVE)
+    assert first == second
+    assert len(first.split()) == 20
 
 
 def test_the_callback_trains_one_network_and_all_ranks_end_alike(tmp_path, monkeypatch):
     *parts, end = blocks("HessianReinit")
-    program = tmp_path / "train.py"
-    program.write_text("\n".join([*parts, LAST, end]))
     monkeypatch.chdir(tmp_path)
-    done = torchrun(program)
-    assert done.returncode == 0, done.stderr
-    first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
+    code = "\n".join([*parts, LAST, end])
+    first, second = written_on_two_ranks(tmp_path / "train.py", code)
     assert first == second
     assert first.startswith("2 ")
 

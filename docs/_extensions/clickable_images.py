@@ -1,12 +1,15 @@
-"""Pictures are as wide as the text, and link to themselves, to be looked at closely."""
+"""Figures are as wide as the text, and link to themselves, to be looked at closely."""
 
 from docutils import nodes
 
 
 def fit(app, doctree):
-    """Give a width to those that have none; Sphinx links whatever has one."""
+    """Give a width to those that have none; Sphinx links whatever has one.
+
+    The pictures of the gallery's cards are links already.
+    """
     for image in doctree.findall(nodes.image):
-        if not image["uri"].startswith("/auto_examples") and "width" not in image:
+        if image["uri"].startswith("figures/"):
             image.setdefault("width", "100%")
 
 

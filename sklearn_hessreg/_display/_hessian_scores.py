@@ -314,6 +314,7 @@ def _select(method, scores, k):
 
 def _title(method, name, k, n_layers):
     """Name the layer, and what is outlined in it."""
+    name = name.capitalize()
     if k == 0:
         return name
     among = "units" if method.granularity == "unit" else "weights"

@@ -267,12 +267,12 @@ def test_k_is_the_estimators_unless_given(clf):
 def test_k_0_outlines_nothing(clf):
     display = HessianScoresDisplay.from_estimator(clf, X, Y, k=0)
     assert display.outline_ is None
-    assert display.ax_.get_title() == "output layer"
+    assert display.ax_.get_title() == "Output layer"
 
 
 def test_title_names_the_layer_and_what_is_outlined(clf):
     display = HessianScoresDisplay.from_estimator(clf, X, Y, layer=0, k=5)
-    assert display.ax_.get_title() == "hidden layer 1: top 5 % of weights outlined"
+    assert display.ax_.get_title() == "Hidden layer 1: top 5 % of weights outlined"
 
 
 def test_bad_k_is_refused(clf):
