@@ -104,7 +104,7 @@ def draw(folder, level=0.4):
         ax.set_xlabel("epochs of training")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
-    fig.suptitle(f"{level:.0%} of the training labels are wrong")
+    fig.suptitle(f"{100 * level:.0f} % of the training labels are wrong")
     return fig
 
 
@@ -112,7 +112,7 @@ def draw_one(folder, dataset="mnist-4000", level=0.4):
     """Draw one data set, for the first page."""
     fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     _draw_panel(ax, dataset, *_parts(folder, level))
-    ax.set_title(f"{TITLES[dataset]}, {level:.0%} of the training labels wrong")
+    ax.set_title(f"{TITLES[dataset]}, {100 * level:.0f} % of the training labels wrong")
     ax.set(xlabel="epochs of training", ylabel="accuracy on clean test labels")
     ax.legend(loc="center right")
     return fig
