@@ -223,7 +223,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     >>> reg = HessianRegularizedMLPRegressor(
-    ...     loss="huber", early_stopping=True, max_iter=400, random_state=0
+    ...     loss="huber",
+    ...     early_stopping=True,
+    ...     scoring="loss",
+    ...     max_iter=400,
+    ...     random_state=0,
     ... )
     >>> model = TransformedTargetRegressor(
     ...     make_pipeline(StandardScaler(), reg), transformer=StandardScaler()

@@ -366,11 +366,24 @@ def test_all_clean_tables_are_in_one_file(tmp_path):
     from study import tables
 
     command = ["--quick", "--results", str(tmp_path), "--seeds", "0"]
-    tables.main([*command, "--dataset", "iris", "multi1", "--arms", "default*"])
+    arms = ["default", "default early_stopping"]
+    tables.main([*command, "--dataset", "iris", "multi1", "--arms", *arms])
     rows = pd.read_csv(tmp_path / "tables_plateau.csv")
     assert rows["dataset"].tolist() == ["iris"] * 2 + ["multi1"] * 2
-    assert rows["arm"].tolist() == ["default", "default early_stopping"] * 2
+    assert rows["arm"].tolist() == arms * 2
     assert rows["test_accuracy"].between(0, 1).all()
+
+
+def test_rivals_of_clean_tables_take_several_labels_but_cleanlearning(tmp_path):
+    from study import table_rivals, tables
+
+    command = ["--quick", "--results", str(tmp_path), "--seeds", "0", "--noise", "0.2"]
+    arms = ["--arms", *table_rivals.ARMS]
+    tables.main([*command, "--dataset", "wine", "multi1", *arms])
+    rows = pd.read_csv(tmp_path / "tables_plateau.csv")
+    refused = rows[rows["test_accuracy"].isna()]
+    assert rows["arm"].tolist() == table_rivals.ARMS * 2
+    assert refused[["dataset", "arm"]].values.tolist() == [["multi1", "CleanLearning"]]
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cancer", "classification"])

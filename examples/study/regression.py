@@ -37,6 +37,7 @@ NETWORKS = {
     "huber early_stopping": {"loss": "huber", **STOPPED},
     "ours squared_error": CYCLES,
     "ours huber": {"loss": "huber", **CYCLES},
+    "ours huber scoring=loss": {"loss": "huber", "scoring": "loss", **CYCLES},
     "random huber": {"loss": "huber", "criterion": "random", **CYCLES},
 }
 ARMS = [

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 from study.results import FOLDER, append, file_of, finished
 
+LONG = 5  # times as many epochs, in arms that are called so
+
 
 @dataclass
 class Study:
