@@ -2,7 +2,9 @@
 Optuna on several processes that prune running trials
 =====================================================
 
-Two processes search together. They share nothing but a file, Optuna's journal, which
+You learn to let several processes search together, and to end bad trials early.
+
+Two processes search here. They share nothing but a file, Optuna's journal, which
 may as well lie where several machines see it. A trial is one call of ``fit``, which
 reports every epoch; where a trial is worse than the others were, the pruner ends it.
 It needs scikit-learn 1.9 and Optuna 4.

@@ -2,6 +2,8 @@
 Data that do not fit into memory
 ================================
 
+You learn to train on a file of which one part at a time is in memory.
+
 ``fit`` takes a memory map as it is and reads the rows of a batch when they are due.
 Anything else that can be had in parts, each of which fits, is trained by
 ``partial_fit``: an iterable of ``(X, y)`` and a loop of three lines. Here torch's

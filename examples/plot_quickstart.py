@@ -7,10 +7,13 @@ helps, and how to use it afterwards without torch. One in five labels of the tra
 data is wrong here; which ones, no model is told.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_validate, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -43,7 +46,7 @@ print(f"{len(clf.snapshots_)} networks, {clf.n_iter_} epochs")
 # Is it worth it? Its rivals, by cross-validation on the training data. The labels of
 # the folds left out are as wrong as the others, so nobody can reach more than about 0.8
 # by them; but they are wrong for all models alike, and the order counts. The clean test
-# labels, which one has not in earnest, show beside it what the order would be.
+# labels, which one does not have in practice, show what the order would be.
 
 
 def scores(model, X, y):
@@ -51,6 +54,7 @@ def scores(model, X, y):
     return {"given": model.score(X, y), "clean": model.score(X_test, y_test)}
 
 
+warnings.simplefilter("ignore", ConvergenceWarning)  # of MLPClassifier
 models = {
     "MLPClassifier": MLPClassifier(random_state=0, max_iter=200),
     "MLPClassifier,\nearly stopping": MLPClassifier(

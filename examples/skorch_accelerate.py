@@ -2,6 +2,8 @@
 Accelerate: one skorch net on several processes
 ===============================================
 
+You learn to train one skorch net on several processes with the callback.
+
 skorch's ``AccelerateMixin`` lets Hugging Face's Accelerate place a net on its devices,
 share each batch out over the processes and average their gradients. The callback works
 with it as it is. torchrun starts the processes, on a machine without a GPU too::
@@ -12,6 +14,7 @@ with it as it is. torchrun starts the processes, on a machine without a GPU too:
 ``--num_processes`` says; so the script looks how many there are.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/cycle.png'
 import torch
 from accelerate import Accelerator
 from sklearn.datasets import load_digits
