@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
@@ -415,23 +417,15 @@ IN_OTHER_FORMS = {
         pd.SparseDtype("float32", 0)
     ),
     "Arrow in pandas": lambda: pd.DataFrame(FLOATS32).astype("float32[pyarrow]"),
-    "Arrow table": lambda: pytest.importorskip("pyarrow").table(
-        list(FLOATS32.T), "abc"
-    ),
-    "polars": lambda: pytest.importorskip("polars").DataFrame(FLOATS32),
+    "Arrow table": lambda: pa.table(list(FLOATS32.T), "abc"),
+    "polars": lambda: pl.DataFrame(FLOATS32),
 }
-
-
-def in_other_form(case):
-    if "Arrow" in case:
-        pytest.importorskip("pyarrow")
-    return IN_OTHER_FORMS[case]()
 
 
 @pytest.mark.parametrize("case", IN_OTHER_FORMS)
 @pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns")
 def test_float32_in_other_forms_than_an_array_trains_as_float32(case):
-    clf = make().fit(in_other_form(case), Y)
+    clf = make().fit(IN_OTHER_FORMS[case](), Y)
     assert clf.coefs_[0].dtype == np.float32
     np.testing.assert_array_equal(clf.coefs_[0], make().fit(FLOATS32, Y).coefs_[0])
 

@@ -83,7 +83,7 @@ def fit_parts(estimator, X, y):
     clf = estimator(hidden_layer_sizes=(100,), random_state=0)
 
     def train():
-        for start in [*range(0, ROWS, PART)] * 2:
+        for start in [*range(0, len(y), PART)] * 2:
             rows = slice(start, start + PART)
             clf.partial_fit(X[rows], y[rows], classes=[0, 1])
 
