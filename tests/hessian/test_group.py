@@ -1,14 +1,9 @@
 """hessian_scores on two ranks that torchrun starts on this machine."""
 
 import pytest
-from ranks import outcomes_on_two_ranks
 from scores_on_ranks import CHECKS
 
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    return outcomes_on_two_ranks("scores_on_ranks.py", folder)
+PROGRAM = "scores_on_ranks.py"  # of the fixture outcomes
 
 
 @pytest.mark.parametrize("check", CHECKS)

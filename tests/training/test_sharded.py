@@ -2,16 +2,11 @@
 
 import pytest
 from estimator_on_ranks import CHECKS
-from ranks import outcomes_on_two_ranks
 from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    return outcomes_on_two_ranks("estimator_on_ranks.py", folder)
+PROGRAM = "estimator_on_ranks.py"  # of the fixture outcomes
 
 
 @pytest.mark.parametrize("check", CHECKS)
