@@ -14,14 +14,13 @@ after it (``pairs``), or the rows nearest to another class for that one (``bound
 from time import process_time
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from study.arms import PAPER
 from study.data import DATASETS, load
 from study.noise import network
 from study.peers import make_peer
-from study.runner import LONG, Study
+from study.runner import Study, epochs_of
 
 RECOMMENDED = "method loss long"
 OURS = {
@@ -41,8 +40,8 @@ PEERS = {
     "ten voting": "VotingClassifier MLPClassifier early_stopping",
     "forest": "RandomForestClassifier",
     "CleanLearning": "CleanLearning MLPClassifier early_stopping",
+    "boosting": "HistGradientBoostingClassifier",
 }
-BOOSTING = "boosting"
 NOT_UNIFORM = tuple(
     f"{dataset}-{kind}"
     for kind in ("pairs", "boundary")
@@ -65,12 +64,10 @@ def run(key, epochs, quick):
 def _make(arm, seed, epochs, net, quick):
     """Build the estimator of an arm."""
     if arm in OURS:
-        epochs *= LONG if "long" in arm.split() else 1
-        own = {"early_stopping": True, "max_iter": epochs, "device": "cpu"}
+        own = {"early_stopping": True, "device": "cpu"}
+        own["max_iter"] = epochs_of(arm, epochs)
         options = {"random_state": seed, **own, **net, **OURS[arm]}
         return HessianRegularizedMLPClassifier(**options)
-    if arm == BOOSTING:
-        return HistGradientBoostingClassifier(random_state=seed)
     if arm not in PEERS:
         raise ValueError(
             f"Arm {arm!r} is not of this study; arms are {', '.join(STUDY.arms)}."
@@ -105,7 +102,7 @@ STUDY = Study(
     columns=["epoch", "networks", "test_accuracy", "seconds"],
     datasets=DATASETS + NOT_UNIFORM,
     noises=(0.4, 0, 0.2),
-    arms=[*OURS, *PEERS, BOOSTING],
+    arms=[*OURS, *PEERS],
     seeds=10,
     epochs=200,
 )

@@ -5,7 +5,11 @@ They get training and validation rows together and split them as they like.
 
 from time import process_time
 
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.neural_network import MLPClassifier
 
 from study.arms import make_estimator
@@ -35,6 +39,8 @@ def make_peer(arm, *, seed, epochs, quick=False, **settings):
         networks = [make_peer(rest, seed=s, epochs=epochs, **settings) for s in seeds]
         named = [(f"seed {s}", net) for s, net in zip(seeds, networks, strict=True)]
         return VotingClassifier(named, voting="soft")
+    if first == "HistGradientBoostingClassifier":
+        return HistGradientBoostingClassifier(random_state=seed)
     if first == "RandomForestClassifier":
         return RandomForestClassifier(10 if quick else 500, random_state=seed)
     return MLPClassifier(

@@ -23,7 +23,7 @@ from sklearn_hessreg import HessianRegularizedMLPClassifier
 from study import table_rivals
 from study.arms import PAPER
 from study.data import with_wrong_labels
-from study.runner import LONG, Study
+from study.runner import Study, epochs_of
 
 RECOMMENDED = "default early_stopping loss long"
 _BY_LOSS = {"early_stopping": True, "scoring": "loss"}
@@ -143,7 +143,7 @@ def run(key, epochs, quick):
     if quick:
         X_train, y_train = X_train[:100], np.asarray(y_train)[:100]
     start = process_time()
-    epochs *= LONG if "long" in arm.split() else 1
+    epochs = epochs_of(arm, epochs)
     if arm in ARMS:
         clf = HessianRegularizedMLPClassifier(
             max_iter=epochs, random_state=seed, device="cpu", **ARMS[arm]
