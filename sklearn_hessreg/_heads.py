@@ -22,6 +22,14 @@ class Head:
     score_name: ClassVar[str] = "accuracy"
     score_column: ClassVar[str] = "valid_acc"  # of the history
 
+    def prepare(self, outputs):
+        """Return that from which both the loss and its derivative are computed."""
+        return outputs
+
+    def loss_of_prepared(self, criterion, outputs, target):
+        """Return what the criterion says, from what `prepare` returns."""
+        return criterion(outputs, target)
+
     def reported_share(self, n_outputs):
         """Return what scikit-learn's loss_curve_ has of J, the loss that is trained."""
         return 1.0
@@ -42,9 +50,16 @@ class Softmax(Head):
         """Turn indices of classes into what the criterion expects."""
         return torch.from_numpy(y)
 
-    def derivative(self, logits, target, weight):
+    def prepare(self, logits):
+        """Return log p, the costly half of the loss and of its derivative."""
+        return self.log_probabilities(logits)
+
+    def loss_of_prepared(self, criterion, log_p, target):
+        """Return the cross-entropy."""
+        return F.nll_loss(log_p, target, reduction=criterion.reduction)
+
+    def derivative(self, log_p, target, weight):
         """Return the loss's by the logits; the loss is the mean, or that by weight."""
-        log_p = logits.log_softmax(1)
         D = torch.zeros_like(log_p).scatter_(1, target[:, None], -1)
         D = _of_mean(D, weight)
         return torch.ops.aten._log_softmax_backward_data(D, log_p, 1, log_p.dtype)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -70,11 +71,15 @@ class MLPNet(ShortcutNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Average the losses by weight."""
+        return self._mean_loss(self.criterion_, y_pred, y_true)
+
+    def _mean_loss(self, loss_of, outputs, y_true):
+        """Average by weight what a function says, which reduces as the criterion."""
         target, weight = self._to_device(y_true)
         reduction = "mean" if weight is None else "none"
         if self.criterion_.reduction != reduction:
             self.criterion_.reduction = reduction
-        loss = self.criterion_(y_pred, target)
+        loss = loss_of(outputs, target)
         if weight is None:
             # the losses of a sample's labels are added up
             labels = target.shape[1] if target.ndim == 2 else 1
@@ -135,8 +140,10 @@ class MLPNet(ShortcutNet):
         spec, layers = self.spec, self.module_.layers
         pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
         h, y_pred = forward(pairs, self.module_.activation, X)
-        loss = self.get_loss(y_pred, y, training=True)
-        D = spec.head.derivative(y_pred, *y)
+        outputs = spec.head.prepare(y_pred)
+        loss_of = partial(spec.head.loss_of_prepared, self.criterion_)
+        loss = self._mean_loss(loss_of, outputs, y)
+        D = spec.head.derivative(outputs, *y)
         gradients = backward(pairs, spec.activation, h, D)
         for layer, both in zip(reversed(layers), gradients, strict=True):
             layer.weight.grad, layer.bias.grad = both

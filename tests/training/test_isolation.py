@@ -99,9 +99,10 @@ class Meet(Callback):
 at_work, forked = threading.Event(), threading.Event()
 X, y = np.random.default_rng(0).normal(size=(200, 5)), np.arange(200) % 2
 make = lambda **options: HessianRegularizedMLPClassifier(max_iter=2, tol=0, **options)
-thread = threading.Thread(target=make(skorch_callbacks=[Meet()]).fit, args=(X, y))
+fit = make(skorch_callbacks=[Meet()]).fit
+thread = threading.Thread(target=fit, args=(X, y), daemon=True)
 thread.start()
-at_work.wait()
+assert at_work.wait(LIMIT), "the fit broke off"
 child = os.fork()
 if child == 0:
     signal.alarm(LIMIT)
