@@ -63,9 +63,9 @@ class Adam(torch.optim.Adam):
         states = [self.state[parameter] for parameter in parameters]
         if not all(states):
             self._init_group(group, *([] for _ in range(6)))
-        steps = [state["step"] for state in states]
+        steps = _joined_steps(states)
+        steps[0]._base.add_(1)  # for all of them: a call takes longer than the addition
         beta_1, beta_2 = group["betas"]
-        torch._foreach_add_(steps, 1)
         FUSED(
             parameters,
             grads,
@@ -82,3 +82,15 @@ class Adam(torch.optim.Adam):
             amsgrad=False,
             maximize=False,
         )
+
+
+def _joined_steps(states):
+    """Return the numbers of steps as elements of one tensor, as which they are kept."""
+    steps = [state["step"] for state in states]
+    joined = steps[0]._base
+    whole = joined is not None and joined.shape == (len(steps),)
+    if not (whole and all(step._base is joined for step in steps)):
+        steps = list(torch.stack(steps))
+        for state, step in zip(states, steps, strict=True):
+            state["step"] = step
+    return steps

@@ -14,6 +14,7 @@ half the time.
 """
 
 import torch
+from torch.nn import functional as F
 from torch.nn.modules import module as torch_module
 
 from sklearn_hessreg._training._module import MLP, Linear
@@ -91,8 +92,8 @@ def forward(layers, activation, X):
     h = [X]
     *hidden, (W, b) = layers
     for V, c in hidden:
-        h.append(activation(torch.addmm(c, h[-1], V.t())))
-    return h, torch.addmm(b, h[-1], W.t())
+        h.append(activation(F.linear(h[-1], V, c)))
+    return h, F.linear(h[-1], W, b)
 
 
 def backward(layers, activation, h, D):

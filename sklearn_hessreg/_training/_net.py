@@ -55,7 +55,7 @@ class MLPNet(ShortcutNet):
         self.validated_ = []
         self.stop_training_ = False
         self.listeners_, self.flat_weights_ = {}, []
-        self.is_unwatched_ = None
+        self.is_unwatched_, self.layers_ = None, []
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train by the solver's own loop, where it has one."""
@@ -131,23 +131,31 @@ class MLPNet(ShortcutNet):
     def differentiate(self, X, y):
         """Return outputs and J of a batch, and leave the gradients."""
         if self.is_unwatched_ is None:
-            self.is_unwatched_ = are_unwatched(self)
+            self._look_at_layers()
         if not (self.is_unwatched_ and isinstance(X, torch.Tensor)):
             y_pred = self.infer(X)
             loss = self.get_loss(y_pred, y, training=True)
             loss.backward()
             return y_pred, loss
-        spec, layers = self.spec, self.module_.layers
-        pairs = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        head, pairs = self.spec.head, [detached for _, detached in self.layers_]
         h, y_pred = forward(pairs, self.module_.activation, X)
-        outputs = spec.head.prepare(y_pred)
-        loss_of = partial(spec.head.loss_of_prepared, self.criterion_)
+        outputs = head.prepare(y_pred)
+        loss_of = partial(head.loss_of_prepared, self.criterion_)
         loss = self._mean_loss(loss_of, outputs, y)
-        D = spec.head.derivative(outputs, *y)
-        gradients = backward(pairs, spec.activation, h, D)
-        for layer, both in zip(reversed(layers), gradients, strict=True):
-            layer.weight.grad, layer.bias.grad = both
+        D = head.derivative(outputs, *y)
+        gradients = backward(pairs, self.spec.activation, h, D)
+        for ((W, b), _), both in zip(reversed(self.layers_), gradients, strict=True):
+            W.grad, b.grad = both
         return y_pred, loss
+
+    def _look_at_layers(self):
+        """Find out whether they are watched, and collect them, for an epoch.
+
+        A module's attributes and a view outside autograd take microseconds each.
+        """
+        self.is_unwatched_ = are_unwatched(self)
+        pairs = [(layer.weight, layer.bias) for layer in self.module_.layers]
+        self.layers_ = [((W, b), (W.detach(), b.detach())) for W, b in pairs]
 
     def _flat_weights(self):
         """Pair the weights with flat views outside autograd, kept while they hold."""

@@ -48,6 +48,7 @@ def make_batch(net, weighted=False):
 
 def step(net, batch, by_products):
     """Take the step's loss, outputs and gradients."""
+    net._look_at_layers()
     net.is_unwatched_ = by_products
     net._zero_grad_optimizer()
     result = net.train_step_single(batch)
