@@ -1,5 +1,6 @@
 """Neural networks regularised by exact Hessians, for scikit-learn."""
 
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
     HessianScoresDisplay,
@@ -12,6 +13,7 @@ from sklearn_hessreg._regressor import HessianRegularizedMLPRegressor
 from sklearn_hessreg._reinit import HessianReinit
 
 __all__ = [
+    "FitCheckpoint",
     "HessianRegularizedMLPClassifier",
     "HessianRegularizedMLPRegressor",
     "HessianReinit",

@@ -1,6 +1,7 @@
 """Specs and data on which the tests of the engine train."""
 
 import numpy as np
+import torch
 from sklearn.datasets import load_iris
 from skorch.callbacks import Callback
 
@@ -83,6 +84,8 @@ def assert_same(one, two):
     elif isinstance(one, np.ndarray):
         assert one.dtype == two.dtype
         assert np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+    elif isinstance(one, torch.Tensor):
+        assert_same(one.detach().numpy(), two.detach().numpy())
     elif isinstance(one, Callback):
         assert_same(vars(one), vars(two))
     else:

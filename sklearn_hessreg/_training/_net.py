@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
@@ -336,6 +337,14 @@ def _optimizer(spec):
 
 def _callbacks(spec):
     """List the method, the stopping rule, which only sets a flag, and the user's."""
+    for given in spec.skorch_callbacks:
+        callback = given[-1] if isinstance(given, tuple) else given
+        if isinstance(callback, FitCheckpoint):
+            raise ValueError(
+                "skorch_callbacks has a FitCheckpoint, which does not know the order "
+                f"of the rows in this net. Use checkpoint={callback.path!r} of the "
+                "estimator."
+            )
     return [
         (
             "hessian_reinit",

@@ -2,13 +2,11 @@
 
 import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from kills import POINTS, arm, run_and_kill
 from settings import PAPER
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, LRScheduler
@@ -16,6 +14,7 @@ from training_cases import X, Y, assert_same
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training import Checkpoint
+from sklearn_hessreg._training._net import MLPNet
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SGD = {"solver": "sgd", "learning_rate_init": 0.1}
@@ -42,85 +41,11 @@ CASES = {
         "skorch_callbacks": [LRScheduler("StepLR", step_size=2, gamma=0.7)]
     },
 }
-POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
 KILLS = [
     *((case, "before the move") for case in CASES),
     *(("plateau of the score", point) for point in POINTS if point != POINTS[2]),
     ("a schedule of skorch", "after the move"),  # that is where the schedule steps
 ]
-# One process forks all others, so that torch is imported once.
-KILL = """
-import os, pickle, signal, sys, warnings
-from pathlib import Path
-import numpy as np
-from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._training import _checkpoint, _net
-warnings.simplefilter("ignore")
-
-def die(*args):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def at_call(number, original, before, after):
-    def call(*args, **kwargs):
-        call.count += 1
-        if call.count == number:
-            before(*args)
-        result = original(*args, **kwargs)
-        if call.count == number:
-            after()
-        return result
-    call.count = 0
-    return call
-
-def half(state, file):
-    written = pickle.dumps(state)
-    file.write(written[: len(written) // 2])
-    file.flush()
-    die()
-
-def nothing(*args):
-    pass
-
-def arm(point):
-    if point == "in a batch":  # of the sixth epoch
-        step = _net.MLPNet.train_step_single
-        _net.MLPNet.train_step_single = at_call(33, step, die, nothing)
-    elif point == "half written":
-        _checkpoint._dump = at_call(5, _checkpoint._dump, half, nothing)
-    elif point == "before the move":
-        os.replace = at_call(4, os.replace, die, nothing)
-    elif point == "after the move":
-        os.replace = at_call(4, os.replace, nothing, die)
-    elif point == "begun":
-        os.link = at_call(1, os.link, nothing, die)
-
-def fit(name, params, path, point=None):
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            arm(point)
-            clf = HessianRegularizedMLPClassifier(**params, checkpoint=path)
-            clf.fit(X, Y)
-            (folder / name).write_bytes(pickle.dumps(clf.net_.__getstate__()["state"]))
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1]
-
-X, Y, cases, kills, folder = pickle.load(sys.stdin.buffer)
-for case, params in cases.items():
-    assert fit(case, params, None) == 0
-results = {}
-for case, point in kills:
-    name = f"{case}, {point}"
-    place = folder / f"{name} files"
-    place.mkdir()
-    killed = fit("unused", cases[case], place / "state", point)
-    on = fit(name, cases[case], place / "state")
-    results[name] = killed, on, os.listdir(place)
-pickle.dump(results, sys.stdout.buffer)
-"""
 
 
 def make(**options):
@@ -145,20 +70,16 @@ def state_of(clf):
     return clf.net_.__getstate__()["state"]
 
 
+def fit_and_store(case, path, end, seed, point):
+    arm(point, MLPNet, batch=33)  # of the sixth epoch
+    clf = make(**CASES[case], checkpoint=path).fit(X, Y)
+    end.write_bytes(pickle.dumps(state_of(clf)))
+
+
 @pytest.fixture(scope="module")
 def ends(tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
-    cases = {name: make(**case).get_params() for name, case in CASES.items()}
-    for params in cases.values():
-        del params["checkpoint"]  # which differs from fit to fit
-    child = subprocess.run(
-        [sys.executable, "-c", KILL],
-        input=pickle.dumps((X, Y, cases, KILLS, folder)),
-        stdout=subprocess.PIPE,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    return folder, pickle.loads(child.stdout)
+    return folder, run_and_kill(fit_and_store, list(CASES), KILLS, folder)
 
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -244,7 +165,7 @@ def test_other_data_are_an_error_that_names_them(interrupted, data, named):
 def test_another_version_is_an_error_that_names_both(interrupted, monkeypatch):
     path = interrupted()
     monkeypatch.setattr(
-        "sklearn_hessreg._training._fingerprint.version", lambda name: "9.9"
+        "sklearn_hessreg._checkpoint._fingerprint.version", lambda name: "9.9"
     )
     with pytest.raises(ValueError, match=r"torch was of version 2\..* is of 9\.9 here"):
         make(checkpoint=path).fit(X, Y)

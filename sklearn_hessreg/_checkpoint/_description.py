@@ -1,0 +1,175 @@
+"""Description of a fit of a skorch net, by which its checkpoint is recognised."""
+
+from functools import partial
+from hashlib import sha256
+
+import joblib
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from skorch.callbacks import PrintLog
+from skorch.dataset import Dataset
+from torch.nn.parameter import is_lazy
+from torch.utils.data import Subset, TensorDataset
+
+from sklearn_hessreg._checkpoint._fingerprint import hash_array, versions
+from sklearn_hessreg._checkpoint._generators import GENERATORS
+from sklearn_hessreg._checkpoint._memory import parameters_of
+from sklearn_hessreg._checkpoint._net_state import modules_of
+
+DEEPEST = 6  # of values in values
+LONGEST = 200  # characters of a value in a message
+# what is described otherwise, and what changes no bit
+_APART = {"callbacks", "verbose"}
+
+
+def describe_net(net, X, y, but):
+    """Describe a fit by values of JSON; two that are equal train to the same bits.
+
+    Weights do not count, but for those that training goes on from. What cannot be seen
+    does not either: the inside of functions, and of data sets that are not arrays.
+    """
+    params = {
+        name: value
+        for name, value in net.get_params(deep=False).items()
+        if name not in _APART and not name.startswith(("_", "callbacks__"))
+    }
+    params = {"net": type(net), **params, **_callback_params(net, but)}
+    data = {"X": X, "y": y, **_buffers(net)}
+    if net.history:
+        data |= {
+            f"{place}, from which training goes on,": weight
+            for name, module in modules_of(net).items()
+            for place, weight in module.state_dict(prefix=f"{name}_.").items()
+        }
+    return {
+        "parameters": {
+            **{name: _shorten(describe(value)) for name, value in params.items()},
+            **_shapes(net),
+        },
+        "data": {name: _hash(value) for name, value in data.items()},
+        "versions": versions(),
+    }
+
+
+def _callback_params(net, but):
+    """List the callbacks' hyperparameters."""
+    params = {}
+    for name, callback in net.callbacks_:
+        if callback is but or isinstance(callback, PrintLog):
+            continue
+        params[f"callbacks__{name}"] = type(callback)
+        held = vars(callback)
+        for part in sorted(parameters_of(callback) & held.keys()):
+            params[f"callbacks__{name}__{part}"] = held[part]
+    return params
+
+
+def _buffers(net):
+    """List what a criterion weighs with, as do the weights of classes."""
+    return {
+        f"{name}_.{place}": buffer
+        for name in net._criteria
+        if (criterion := modules_of(net).get(name)) is not None
+        for place, buffer in criterion.named_buffers()
+    }
+
+
+def _shapes(net):
+    """Describe the weights of all modules by their shapes."""
+    return {
+        f"the shape of {name}_.{place}": "not known yet"
+        if is_lazy(weight)
+        else f"{tuple(weight.shape)} {weight.dtype}"
+        for name, module in modules_of(net).items()
+        for place, weight in module.named_parameters()
+    }
+
+
+def _hash(value):
+    """Hash the description of data."""
+    return sha256(describe(value).encode()).hexdigest()
+
+
+def _shorten(text):
+    """Write the hash of a text too long for a message."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:20]}... ({sha256(text.encode()).hexdigest()[:16]})"
+
+
+def describe(value, depth=0):
+    """Write a value as a text that is the same in another process."""
+    within = partial(describe, depth=depth + 1)
+    name = _name_of(type(value))
+    if callable(value) and hasattr(value, "__qualname__"):
+        return _name_of(value)
+    if isinstance(value, torch.nn.Module):
+        return repr(value)
+    if isinstance(value, torch.Generator):
+        return f"{name} of seed {value.initial_seed()}"
+    if isinstance(value, GENERATORS):
+        return f"{name} {joblib.hash(value)}"
+    if isinstance(value, np.generic):
+        return repr(value)
+    if isinstance(value, partial):
+        return f"partial({within([value.func, value.args, value.keywords])})"
+    if (text := _describe_data(value, within)) is not None:
+        return f"{name} {text}"
+    if depth > DEEPEST:
+        return name
+    return _describe_parts(value, within, name)
+
+
+def _describe_data(value, within):
+    """Describe what holds data by its values; None of what holds none."""
+    if isinstance(value, torch.Tensor):
+        if is_lazy(value):
+            return "not known yet"
+        value = value.detach().cpu()
+        return f"{tuple(value.shape)} {value.dtype} {hash_array(_to_array(value))}"
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return hash_array(value)
+    if issparse(value):
+        return hash_array(value.tocsr())
+    if hasattr(value, "__array__"):  # objects, frames
+        return joblib.hash(value)
+    if isinstance(value, Dataset):
+        return within([value.X, value.y])
+    if isinstance(value, TensorDataset):
+        return within(value.tensors)
+    if isinstance(value, Subset):
+        return within([value.dataset, np.asarray(value.indices)])
+    if isinstance(value, torch.utils.data.Dataset):
+        return f"of {len(value)}" if hasattr(value, "__len__") else "without a length"
+    return None
+
+
+def _to_array(tensor):
+    """Make an array of a tensor; of a type that numpy lacks, by its bytes."""
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.resolve_conj().resolve_neg().contiguous()
+    return tensor.reshape(-1).view(torch.uint8).numpy()
+
+
+def _describe_parts(value, within, name):
+    """Describe a container, or an object by its attributes."""
+    if isinstance(value, dict):
+        parts = [f"{within(key)}: {within(part)}" for key, part in value.items()]
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(value, (set, frozenset)):
+        return f"{name} {sorted(map(within, value))}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(within, value))}]"
+    if hasattr(value, "__dict__"):
+        return f"{name}({within(vars(value))})"
+    text = repr(value)
+    return name if " at 0x" in text else text
+
+
+def _name_of(thing):
+    """Name a class or a function in full."""
+    module = getattr(thing, "__module__", None)
+    name = thing.__qualname__
+    return name if module in (None, "builtins") else f"{module}.{name}"

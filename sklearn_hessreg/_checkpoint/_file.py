@@ -1,0 +1,138 @@
+"""StateFile: the state of a training in a file, of which there is always a whole one.
+
+The file is a line of JSON, which says of what fit it is, and the pickled state. It is
+written beside its place and moved there.
+"""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from tempfile import mkstemp
+
+import joblib
+
+from sklearn_hessreg._checkpoint._fingerprint import differences
+from sklearn_hessreg._checkpoint._pickle import dump
+
+
+class StateFile:
+    """The file of one fit.
+
+    `fit` describes it by its parameters, data and versions. In a folder every fit has a
+    file of its own, named by its parameters and data. `parameter` is the user's name
+    for the path.
+    """
+
+    def __init__(self, path, fit, parameter):
+        self.fit = fit
+        self.given = f"{parameter}={path!r}"
+        self.path = Path(path)
+        if self.path.is_dir():
+            name = joblib.hash([fit["parameters"], fit["data"]])
+            self.path = self.path / f"{name}.checkpoint"
+        elif not self.path.parent.is_dir():
+            raise ValueError(
+                f"{self.given}: there is no folder {str(self.path.parent)!r}. "
+                "Make it, or name another file."
+            )
+        self.is_there = False
+
+    def load(self):
+        """Return the state in the file, None if there is none; refuse another fit's.
+
+        One of another fit that had trained nothing yet counts as none.
+        """
+        for leftover in self._leftovers():  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            return None
+        with file:
+            if not self._is_own(file.readline()):
+                return None
+            self.is_there = True
+            try:
+                return pickle.load(file)
+            except (EOFError, pickle.UnpicklingError) as error:
+                raise ValueError(
+                    f"The checkpoint {str(self.path)!r} is damaged: {error}. Delete it "
+                    "to begin anew."
+                ) from error
+
+    def write(self, state, epochs):
+        """Write the state beside the file, and move it there when it is on the disk.
+
+        `epochs` is the number of those trained.
+        """
+        name = f".{self.path.name}."
+        number, written = mkstemp(dir=self.path.parent, prefix=name)
+        try:
+            with open(number, "wb") as file:
+                line = json.dumps({**self.fit, "epochs": epochs})
+                file.write(line.encode() + b"\n")
+                dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            self._move(written)
+        except BaseException:
+            Path(written).unlink(missing_ok=True)
+            raise
+        self.is_there = True
+
+    def remove(self):
+        """Delete the file."""
+        self.path.unlink(missing_ok=True)
+
+    def _move(self, written):
+        """Replace the file, or put the first one where no other fit has put one."""
+        if self.is_there:
+            self._check_that_it_is_own()
+        else:
+            try:
+                os.link(written, self.path)
+            except FileExistsError:
+                self._check_that_it_is_own()
+            except OSError:  # a file system without hard links
+                pass
+            else:
+                os.unlink(written)
+                return
+        os.replace(written, self.path)
+
+    def _check_that_it_is_own(self):
+        """Refuse to write over what another fit has put there meanwhile."""
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:  # somebody has deleted it
+            return
+        with file:
+            self._is_own(file.readline())
+
+    def _leftovers(self):
+        """List files that were begun and not moved."""
+        start = f".{self.path.name}."
+        return [p for p in self.path.parent.iterdir() if p.name.startswith(start)]
+
+    def _is_own(self, line):
+        """Tell by the first line, before a file is unpickled, if it is of this fit.
+
+        That of another fit is refused, if anything is lost with it.
+        """
+        try:
+            there = json.loads(line)
+            found, epochs = list(differences(there, self.fit)), there["epochs"]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError(
+                f"{self.given}: the file {str(self.path)!r} is there and is no "
+                "checkpoint. Name another one, or delete it."
+            ) from None
+        if found and epochs > 0:
+            raise ValueError(
+                f"{self.given}: the file {str(self.path)!r} is of another fit: "
+                f"{'; '.join(found)}. Set that back to go on with it, or delete the "
+                "file to begin anew. With the name of a folder each fit has a file of "
+                "its own there."
+            )
+        return not found

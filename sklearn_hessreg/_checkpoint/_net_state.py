@@ -1,0 +1,83 @@
+"""The state of a skorch net's training: taken from one net, given to another."""
+
+from skorch import NeuralNet
+from skorch.callbacks import PrintLog
+from torch.nn import Module
+
+from sklearn_hessreg._checkpoint._memory import memory_of, remember
+
+
+def modules_of(net):
+    """Map the names of a net's modules and criteria to those that torch made."""
+    named = {name: getattr(net, f"{name}_") for name in (*net._modules, *net._criteria)}
+    return {name: part for name, part in named.items() if isinstance(part, Module)}
+
+
+def capture_net(net, but):
+    """Collect the state of a net, by reference, without the memory of one callback."""
+    own_step = type(net).train_step is not NeuralNet.train_step
+    optimizers = _optimizers_of(net).items()
+    callbacks = _callbacks_of(net, but).items()
+    return {
+        "modules": {
+            name: _capture_module(module, own_step)
+            for name, module in modules_of(net).items()
+        },
+        "optimizers": {name: part.state_dict() for name, part in optimizers},
+        "history": list(net.history),
+        "callbacks": {name: memory_of(callback) for name, callback in callbacks},
+    }
+
+
+def restore_net(net, state, but):
+    """Bring a net whose training has just begun to a state."""
+    for name, module in modules_of(net).items():
+        _restore_module(module, state["modules"][name])
+    for name, optimizer in _optimizers_of(net).items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    net.history[:] = state["history"]
+    for name, callback in _callbacks_of(net, but).items():
+        remember(callback, state["callbacks"][name])
+
+
+def _optimizers_of(net):
+    """Map their names to a net's optimizers."""
+    return {name: getattr(net, f"{name}_") for name in net._optimizers}
+
+
+def _callbacks_of(net, but):
+    """Map names to callbacks; skorch's PrintLog only knows if it has printed a head."""
+    return {
+        name: callback
+        for name, callback in net.callbacks_
+        if callback is not but and not isinstance(callback, PrintLog)
+    }
+
+
+def _capture_module(module, with_gradients):
+    """Collect a module's weights, buffers and which weights are frozen.
+
+    Gradients are among them where a step of the net's own may add further ones.
+    """
+    weights = dict(module.named_parameters())
+    state = module.state_dict()
+    buffers = dict(module.named_buffers()).items()
+    return {
+        "state": state,
+        "buffers": {name: one for name, one in buffers if name not in state},
+        "trained": {name: weight.requires_grad for name, weight in weights.items()},
+        "gradients": {
+            name: weight.grad for name, weight in weights.items() if with_gradients
+        },
+    }
+
+
+def _restore_module(module, stored):
+    """Give a module what another one had."""
+    module.load_state_dict(stored["state"])
+    for name, buffer in module.named_buffers():
+        if name in stored["buffers"]:
+            buffer.copy_(stored["buffers"][name])
+    for name, weight in module.named_parameters():
+        weight.requires_grad_(stored["trained"][name])
+        weight.grad = stored["gradients"].get(name)

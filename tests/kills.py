@@ -1,0 +1,120 @@
+"""Fits in processes of their own that are killed, and go on, as told by a test.
+
+One process forks all others, so that torch is imported once.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+from sklearn_hessreg._checkpoint import _file
+
+POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
+
+
+def run_and_kill(fit, cases, kills, folder):
+    """Let each case end, and again after a kill at a point; return what came of it.
+
+    `fit` is a function of a test's module. It gets a case, the path of its checkpoint,
+    None of a fit that is to be whole, a file for its end, a seed, which is another one
+    after the kill, and the point.
+    """
+    path = os.pathsep.join(sys.path)
+    child = subprocess.run(
+        [sys.executable, __file__],
+        input=pickle.dumps((fit, cases, kills, folder)),
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        # in one thread, as processes with several cannot fork
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
+    return pickle.loads(child.stdout)
+
+
+def die(*args):
+    """End this process as a power cut does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_call(number, original, before=None, after=None):
+    """Let a function do something else too when it is called for the n-th time."""
+    calls = []
+
+    def call(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number and before:
+            before(*args)
+        result = original(*args, **kwargs)
+        if len(calls) == number and after:
+            after()
+        return result
+
+    return call
+
+
+def half(state, file):
+    """Write half of a state."""
+    written = pickle.dumps(state)
+    file.write(written[: len(written) // 2])
+    file.flush()
+    die()
+
+
+def arm(point, kind, batch):
+    """Prepare this process for its end; `kind` is the class of net that trains."""
+    if point == "in a batch":
+        kind.train_step_single = at_call(batch, kind.train_step_single, die)
+    elif point == "half written":
+        _file.dump = at_call(5, _file.dump, half)
+    elif point == "before the move":
+        os.replace = at_call(4, os.replace, die)
+    elif point == "after the move":
+        os.replace = at_call(4, os.replace, after=die)
+    elif point == "begun":
+        os.link = at_call(1, os.link, after=die)
+
+
+def in_child(function, *args):
+    """Call a function in a forked process and return how that ended."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            function(*args)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1]
+
+
+def main():
+    """Do what `run_and_kill` asks for."""
+    warnings.simplefilter("ignore")
+    fit, cases, kills, folder = pickle.load(sys.stdin.buffer)
+    fit(cases[0], None, folder / "unused", 0, None)  # what is imported late, once
+    for case in cases:
+        assert (
+            in_child(fit, case, folder / f"whole {case}", folder / case, 0, None) == 0
+        )
+    results = {}
+    for case, point in kills:
+        name = f"{case}, {point}"
+        place = folder / f"{name} files"
+        place.mkdir()
+        path = place / "state"
+        killed = in_child(fit, case, path, folder / name, 0, point)
+        on = in_child(fit, case, path, folder / name, 1, None)
+        results[name] = killed, on, os.listdir(place)
+    pickle.dump(results, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()
