@@ -6,12 +6,14 @@ the generators.
 """
 
 import json
-from copy import copy
+from copy import copy, deepcopy
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
+
+from sklearn_hessreg._checkpoint import memory_of, remember
 
 KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
 
@@ -100,7 +102,10 @@ def to_plain(state):
 def to_arrays(state):
     """Make arrays of a state's tensors, and leave out what is made anew."""
     callbacks = [(name, _portable(stored)) for name, stored in state["callbacks"]]
-    return _to_arrays({**state, "callbacks": callbacks})
+    arrays = _to_arrays({**state, "callbacks": callbacks})
+    if state["position"] is not None:  # the users' own types are theirs
+        arrays["position"]["memories"] = state["position"]["memories"]
+    return arrays
 
 
 def _own_callbacks(net):
@@ -132,6 +137,7 @@ def _position(net):
     order = net.batch_order_
     if order is None:
         return None
+    own = _own_callbacks(net)
     return {
         "before_split": order.before_split,
         "random_state": order.random_state.get_state(legacy=False),
@@ -139,30 +145,31 @@ def _position(net):
         "dropout": net.module_.dropout.generator.get_state(),
         "n_epochs_begun": net.n_epochs_begun_,
         "stop_training": net.stop_training_,
-        "schedules": {
-            name: callback.lr_scheduler_.state_dict()
+        "memories": {
+            name: memory_of(callback)
             for name, callback in net.callbacks_
-            if isinstance(callback, LRScheduler)
+            if name not in own and callback not in net.temporary_callbacks_
         },
     }
 
 
 class GoOn(Callback):
-    """Undo what schedules do to an optimizer when training begins once more.
+    """Undo what the users' callbacks do when training begins once more.
 
-    skorch makes them anew then, and in their first step they divide the learning rate
-    again. To be the last callback of a training that goes on.
+    skorch makes schedules anew then, and in their first step they divide the learning
+    rate again; its EarlyStopping forgets how long it has waited. To be the last
+    callback of a training that goes on.
     """
 
     def __init__(self, state):
         self.state = state
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Bring optimizer and schedules to where they were."""
+        """Bring optimizer and callbacks to where they were."""
         net.optimizer_.load_state_dict(_copies(self.state["optimizer"]))
         callbacks = dict(net.callbacks_)
-        for name, schedule in self.state["position"]["schedules"].items():
-            callbacks[name].lr_scheduler_.load_state_dict(schedule)
+        for name, memory in self.state["position"]["memories"].items():
+            remember(callbacks[name], deepcopy(memory))
 
 
 def _return_to(net, position):
