@@ -1,7 +1,8 @@
 """Kill fits with a checkpoint at random moments until each has ended; compare its bits.
 
-Prints a line for each configuration: how often it was killed, whether the finished
-network equals the uninterrupted one, and which files are left.
+Prints a line for each configuration, of the estimator and of skorch nets: how often it
+was killed, whether the finished network equals the uninterrupted one, and which files
+are left.
 """
 
 import multiprocessing
@@ -15,9 +16,18 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, LRScheduler
+from skorch.dataset import ValidSplit
+from torch import nn
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    FitCheckpoint,
+    HessianRegularizedMLPClassifier,
+    HessianReinit,
+)
 
 SGD = {"solver": "sgd", "learning_rate_init": 0.05}
 PLATEAU = {"reinit_every": "plateau", "tol": 0.02, "n_iter_no_change": 1}
@@ -33,10 +43,83 @@ CONFIGURATIONS = {
     "reset": {"optimizer_state": "reset"},
     "units": {"granularity": "unit", "n_snapshots": 3},
 }
+TORCH_ADAM = {"optimizer": torch.optim.Adam, "lr": 0.002}
+TORCH_SGD = {"optimizer": torch.optim.SGD, "lr": 0.05, "optimizer__momentum": 0.9}
+
+
+def method(**options):
+    """Make the callback of a net."""
+    return HessianReinit(k=20, n=2, hessian_samples=64, random_state=0, **options)
+
+
+# functions of a folder for what other callbacks write
+NETS = {
+    "net, adam, dropout": lambda folder: {**TORCH_ADAM, "train_split": ValidSplit(0.2)},
+    "net, sgd, a schedule": lambda folder: {
+        **TORCH_SGD,
+        "callbacks": [LRScheduler("StepLR", step_size=5, gamma=0.7)],
+    },
+    "net, cyclic rates": lambda folder: {
+        **TORCH_SGD,
+        "callbacks": [
+            LRScheduler("CyclicLR", base_lr=0.01, max_lr=0.1, step_every="batch")
+        ],
+    },
+    "net, early stopping": lambda folder: {
+        **TORCH_ADAM,
+        "lr": 0.01,
+        "callbacks": [EarlyStopping(patience=4, load_best=True)],
+    },
+    "net, plateau": lambda folder: {
+        **TORCH_ADAM,
+        "lr": 0.01,
+        "callbacks": [
+            method(tol=0.01, n_iter_no_change=1, n_snapshots=3, load_best=True)
+        ],
+    },
+    "net, scores and the best": lambda folder: {
+        **TORCH_ADAM,
+        "callbacks": [
+            method(reinit_every=4),
+            EpochScoring("f1_macro", lower_is_better=False),
+            Checkpoint(dirname=folder, load_best=True),
+        ],
+    },
+}
+
+
+def fit_net(make, checkpoint, result):
+    """Train a net, without a seed after a kill, and store what it has come to."""
+    warnings.simplefilter("ignore")
+    X, y = load_digits(return_X_y=True)
+    if checkpoint is None or not checkpoint.exists():
+        torch.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002
+    options = make(result.with_suffix(".files"))
+    callbacks = options.pop("callbacks", [])
+    net = NeuralNetClassifier(
+        lambda: nn.Sequential(
+            *(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU()),
+            *(nn.Dropout(0.2), nn.Linear(32, 10)),
+        ),
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=30,
+        iterator_train__shuffle=True,
+        verbose=0,
+        callbacks=[*callbacks, *([FitCheckpoint(checkpoint)] if checkpoint else [])],
+        **options,
+    ).fit((X / 16).astype("float32"), y)
+    state = net.optimizer_.state_dict()["state"]
+    moments = [value for one in state.values() for value in one.values()]
+    weights = net.module_.state_dict().values()
+    np.savez(result, *weights, *moments, net.history[:, "train_loss"])
 
 
 def fit(options, checkpoint, result):
     """Train, and store the weights of all snapshots with the losses."""
+    if callable(options):
+        fit_net(options, checkpoint, result)
+        return
     warnings.simplefilter("ignore")
     X, y = load_digits(return_X_y=True)
     clf = HessianRegularizedMLPClassifier(
@@ -92,11 +175,15 @@ def try_configuration(options, folder, kills, rng):
 
 def main(kills=6, seed=0):
     """Try all configurations."""
+    torch.set_num_threads(1)  # a process with several cannot fork
+    with tempfile.TemporaryDirectory() as folder:  # what is imported late, once
+        fit({}, None, Path(folder) / "a.npz")
+        fit(NETS["net, adam, dropout"], None, Path(folder) / "b.npz")
     rng = random.Random(seed)
-    for name, options in CONFIGURATIONS.items():
+    for name, options in {**CONFIGURATIONS, **NETS}.items():
         with tempfile.TemporaryDirectory() as folder:
             killed, equal, left = try_configuration(options, Path(folder), kills, rng)
-        print(f"{name:22}{killed:3} kills, equal: {equal}, left: {left}", flush=True)
+        print(f"{name:25}{killed:3} kills, equal: {equal}, left: {left}", flush=True)
 
 
 if __name__ == "__main__":

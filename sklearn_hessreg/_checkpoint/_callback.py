@@ -13,6 +13,7 @@ from sklearn_hessreg._checkpoint._generators import (
     capture_generators,
     restore_generators,
 )
+from sklearn_hessreg._checkpoint._history import PickledRows
 from sklearn_hessreg._checkpoint._net_state import (
     capture_net,
     modules_of,
@@ -123,7 +124,7 @@ class FitCheckpoint(Callback):
 
     def initialize(self):
         """Belong to no training."""
-        self.file_ = None
+        self.file_ = self.begin_ = self.end_ = self.rows_ = None
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -136,7 +137,7 @@ class FitCheckpoint(Callback):
         self.file_ = StateFile(self.path, describe_net(net, X, y, self), "path")
         self.max_epochs_, self.epochs_ = net.max_epochs, 0
         self.begin_ = capture_generators(net)
-        self.end_ = None
+        self.end_, self.rows_ = None, PickledRows()
         state = self.file_.load()
         if state is None:
             self._write(net)
@@ -191,7 +192,7 @@ class FitCheckpoint(Callback):
     def _write(self, net, has_ended=False):
         """Write the state."""
         state = {
-            "net": capture_net(net, self),
+            "net": capture_net(net, self.rows_, self),
             "begin": self.begin_,
             "generators": capture_generators(net),
             "epochs": self.epochs_,

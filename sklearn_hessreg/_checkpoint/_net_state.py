@@ -4,6 +4,7 @@ from skorch import NeuralNet
 from skorch.callbacks import PrintLog
 from torch.nn import Module
 
+from sklearn_hessreg._checkpoint._history import unpickle_rows
 from sklearn_hessreg._checkpoint._memory import memory_of, remember
 
 
@@ -13,8 +14,11 @@ def modules_of(net):
     return {name: part for name, part in named.items() if isinstance(part, Module)}
 
 
-def capture_net(net, but):
-    """Collect the state of a net, by reference, without the memory of one callback."""
+def capture_net(net, rows, but):
+    """Collect the state of a net, by reference, without the memory of one callback.
+
+    `rows` are the pickled ones of its history.
+    """
     own_step = type(net).train_step is not NeuralNet.train_step
     optimizers = _optimizers_of(net).items()
     callbacks = _callbacks_of(net, but).items()
@@ -24,7 +28,7 @@ def capture_net(net, but):
             for name, module in modules_of(net).items()
         },
         "optimizers": {name: part.state_dict() for name, part in optimizers},
-        "history": list(net.history),
+        "history": rows.update(net.history),
         "callbacks": {name: memory_of(callback) for name, callback in callbacks},
     }
 
@@ -35,7 +39,7 @@ def restore_net(net, state, but):
         _restore_module(module, state["modules"][name])
     for name, optimizer in _optimizers_of(net).items():
         optimizer.load_state_dict(state["optimizers"][name])
-    net.history[:] = state["history"]
+    net.history[:] = unpickle_rows(state["history"])
     for name, callback in _callbacks_of(net, but).items():
         remember(callback, state["callbacks"][name])
 
@@ -79,5 +83,6 @@ def _restore_module(module, stored):
         if name in stored["buffers"]:
             buffer.copy_(stored["buffers"][name])
     for name, weight in module.named_parameters():
-        weight.requires_grad_(stored["trained"][name])
+        if weight.requires_grad != stored["trained"][name]:  # lazy ones cannot be asked
+            weight.requires_grad_(stored["trained"][name])
         weight.grad = stored["gradients"].get(name)

@@ -32,7 +32,7 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianReinit,
 )
-from sklearn_hessreg._checkpoint import StateFile
+from sklearn_hessreg._checkpoint import StateFile, _history
 from sklearn_hessreg._checkpoint._description import describe
 
 X = X.astype("float32")
@@ -162,6 +162,11 @@ CASES = {
         "callbacks": [Noise()],
     },
     "two modules": lambda folder: {},
+    "lazy": lambda folder: {
+        **SGD,
+        "module": nn.LazyLinear,
+        "module__out_features": 3,
+    },
 }
 KILLS = [
     *((case, "before the move") for case in CASES),
@@ -169,6 +174,7 @@ KILLS = [
     ("the method at a plateau", "in a batch"),
     ("the method, scores, the best", "after the move"),
     ("a schedule of batches", "after the move"),
+    ("lazy", "begun"),
 ]
 
 
@@ -298,7 +304,7 @@ def weights_of(net):
         ({"train_split": ValidSplit(4)}, "train_split was .* there"),
         ({"callbacks": [stopping()]}, "callbacks__EarlyStopping was None there"),
         ({"criterion__weight": torch.ones(3)}, "criterion__weight was None there"),
-        ({"module": nn.LazyLinear, "module__out_features": 3}, "not known yet here"),
+        (CASES["lazy"](None), "not known yet here"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -373,6 +379,27 @@ def test_a_resumed_fit_prints_all_epochs_that_it_trains(interrupted, capsys):
     assert [line.split()[0] for line in lines[-3:]] == ["6", "7", "8"]
 
 
+def test_a_row_of_the_history_is_pickled_once(monkeypatch):
+    pickled = []
+    monkeypatch.setattr(
+        _history.pickle, "dumps", lambda row, protocol: pickled.append(row["epoch"])
+    )
+    rows, history = _history.PickledRows(), []
+    for epoch in (1, 2, 3):
+        history.append({"epoch": epoch})
+        rows.update(history)
+    assert pickled == [1, 2, 3]
+
+
+@pytest.mark.parametrize("change", [{"event": True}, {"batches": []}], ids=str)
+def test_an_old_row_of_the_history_that_has_changed_is_pickled_again(change):
+    rows = _history.PickledRows()
+    history = [{"batches": [1]}, {}]
+    rows.update(history)
+    history[0].update(change)
+    assert _history.unpickle_rows(rows.update(history)) == history
+
+
 def test_a_data_set_is_told_by_its_values():
     data = TensorDataset(torch.tensor(X), torch.tensor(Y))
     assert describe(data) != describe(TensorDataset(torch.tensor(X + 1)))
@@ -409,6 +436,18 @@ def test_a_kept_checkpoint_holds_the_end(tmp_path, monkeypatch):
     for _ in range(2):
         again = make(path, "the method at a plateau").set_params(**keep).fit(X, Y)
         assert_same(end, end_of(again))
+
+
+def test_a_fit_that_was_killed_at_its_end_trains_nothing_more(tmp_path, monkeypatch):
+    path, case = tmp_path / "state", "adam, dropout, rows drawn"
+    with monkeypatch.context() as patch, suppress(BreakOffError):
+        patch.setattr(StateFile, "remove", break_off)
+        seed_all(0)
+        make(path, case).fit(X, Y)
+    seed_all(0)
+    whole = end_of(make(None, case).fit(X, Y))
+    monkeypatch.setattr(NeuralNet, "train_step_single", None)
+    assert_same(whole, end_of(make(path, case).fit(X, Y)))
 
 
 def test_the_state_is_written_each_so_many_epochs_and_at_both_ends(
@@ -465,6 +504,13 @@ def test_another_place_than_the_last_is_refused(tmp_path):
     callbacks = [FitCheckpoint(tmp_path / "state"), ("noise", Noise())]
     with pytest.raises(ValueError, match=r"last of callbacks is 'noise', Noise\. Move"):
         make(None, callbacks=callbacks).fit(X, Y)
+
+
+def test_a_net_that_accelerate_trains_is_refused(tmp_path):
+    net = make(tmp_path / "state")
+    net.accelerator = object()
+    with pytest.raises(ValueError, match="training of one process"):
+        net.fit(X, Y)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
