@@ -2,10 +2,12 @@
 
 import torch
 
+from sklearn_hessreg._training._uncompiled import Uncompiled
+
 FUSED = getattr(torch, "_fused_adam_", None)  # a private name of torch's
 
 
-class Adam(torch.optim.Adam):
+class Adam(Uncompiled, torch.optim.Adam):
     """torch's Adam, dividing by sqrt(v) + eps before the bias correction, not after.
 
     The two differ wherever gradients are not large beside eps, as those of weights

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from sklearn_hessreg._training._uncompiled import Uncompiled
+
 MAXIMA_REACHED = 1  # scipy's status of a run that a maximum ended
 
 
-class LBFGS(torch.optim.Optimizer):
+class LBFGS(Uncompiled, torch.optim.Optimizer):
     """The place of an optimizer in a net whose weights scipy moves.
 
     `evaluations` counts those of loss and gradient in a training, `outcome` is the

@@ -19,6 +19,7 @@ from sklearn_hessreg._training._sharded import average_gradients, average_loss
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
+from sklearn_hessreg._training._uncompiled import SGD
 from sklearn_hessreg._validation import check_device
 
 PREDICTION_BATCH = 1024
@@ -321,7 +322,7 @@ def _optimizer(spec):
     }
     if spec.solver == "sgd":
         return {
-            "optimizer": torch.optim.SGD,
+            "optimizer": SGD,
             "optimizer__momentum": spec.momentum,
             # torch refuses nesterov without momentum, where it means nothing
             "optimizer__nesterov": spec.nesterovs_momentum and spec.momentum > 0,
