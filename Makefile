@@ -17,9 +17,12 @@ help: ## List the targets.
 demo: .venv/ready ## Digits with wrong labels, with and without the method; draws to .demo/.
 	@MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
 
-# one thread a process: two test processes share the cores
+# one thread a process: two test processes share the cores, and the first to be done
+# takes over tests of the other
+PYTEST := -m pytest -q -n 2 --dist worksteal
+
 test: .venv/ready ## Run the tests and the doctests, those of the pages too.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 .venv-oldest/ready: pyproject.toml .constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
@@ -28,17 +31,17 @@ test: .venv/ready ## Run the tests and the doctests, those of the pages too.
 	@touch $@
 
 test-oldest: .venv-oldest/ready ## Run them with the oldest supported versions.
-	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n 2
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
 
 # what the registry serves today, so it is asked each time
 test-newest: ## Run them with the newest versions of everything.
 	@test -d .venv-newest || $(PYTHON) -m venv .venv-newest
 	@.venv-newest/bin/pip install --quiet --disable-pip-version-check \
 		--upgrade --upgrade-strategy eager --editable ".[dev]"
-	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -n 2
+	@OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST)
 
 coverage: .venv/ready ## Run them and list the branches that none of them takes.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --cov --cov-report=term-missing
+	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) --cov --cov-report=term-missing
 
 lint: .venv/ready ## Check style, formatting and types.
 	$(BIN)/ruff check .
