@@ -151,6 +151,8 @@ for trial in trials:
     ax.plot(epochs, scores, colour, marker=marker, markevery=[-1], lw=0.8)
 for process, name in enumerate(("skorch's callbacks", "scikit-learn's callbacks")):
     ax.plot([], [], f"C{process}", label=f"process {process}, {name}")
-ax.set(xlabel="epoch", ylabel="validation accuracy")
+ax.set(
+    title="One search by two processes", xlabel="epoch", ylabel="validation accuracy"
+)
 ax.legend()
 plt.show()

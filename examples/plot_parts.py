@@ -95,7 +95,8 @@ for _ in range(10):
 accuracy = clf.score(scaler.transform(test[:, :-1]), test[:, -1])
 print(f"{len(clf.loss_curve_)} parts, {len(clf.snapshots_)} networks: {accuracy:.3f}")
 
-TrainingCurveDisplay.from_estimator(clf)
+curves = TrainingCurveDisplay.from_estimator(clf)
+curves.figure_.suptitle("Each call of partial_fit is an epoch")
 plt.show()
 
 # %%

@@ -104,7 +104,7 @@ print(f"chosen: {search.best_params_}, clean {search.score(X_test, y_test):.3f}"
 # network has not become better for more than ten epochs.
 
 curves = TrainingCurveDisplay.from_estimator(model)
-curves.axes_[0].set_title("Training in cycles")
+curves.figure_.suptitle("Training in cycles")
 plt.show()
 
 # %%

@@ -61,7 +61,7 @@ for name, model in {"plain training": plain, "in cycles": regularised}.items():
 
 curves = TrainingCurveDisplay.from_estimator(plain, name="plain training")
 TrainingCurveDisplay.from_estimator(regularised, name="in cycles", ax=curves.axes_)
-curves.axes_[0].set_title("Cycles and plain training on clean labels")
+curves.figure_.suptitle("Cycles and plain training on clean labels")
 plt.show()
 
 # %%
