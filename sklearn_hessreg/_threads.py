@@ -23,11 +23,8 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 # Floating-point operations of a batch's largest product from which on it gets several
-# threads. On two cores two took, of one thread's time for a step of training (idle /
-# beside one busy process / beside two): at 1 million 1.0 / 4 / 4 to 140, at 16 to 36
-# million 0.6 to 0.8 / 2.6 to 6 / 3 to 160, at 100 to 160 million 0.55 to 0.6 / 1.3 to
-# 3 / 10 to 28, at 400 million (the paper's network, 200 rows) 0.6 / 1.3 to 2.6 / 1 to
-# 1.9.
+# threads. Below, two on two cores saved two fifths of a step's time at most, and beside
+# busy processes took up to 160 times as long; docs/speed.md has the table.
 SEVERAL = 5e7
 
 _calling_thread = threading.local()
