@@ -34,6 +34,20 @@ def torchrun(program, *arguments):
     )
 
 
+def rows_of_this_rank(first, n_rows):
+    """Return a slice: the first rank has `first` rows, the others share the rest."""
+    rank, others = dist.get_rank(), dist.get_world_size() - 1
+    ends = [0, *(first + (n_rows - first) * i // others for i in range(others + 1))]
+    return slice(*ends[rank : rank + 2])
+
+
+def on_all_ranks(value):
+    """Return what all ranks have."""
+    found = [None] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found
+
+
 def outcomes_on_two_ranks(program, folder):
     """Run a program of tests/ on two ranks; return what tells, by rank, how it went."""
     done = torchrun(TESTS / program, folder)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from ranks import run_checks
+from ranks import on_all_ranks, rows_of_this_rank, run_checks
 from skorch import NeuralNetClassifier
 from skorch.dataset import Dataset
 from torch import nn
@@ -72,19 +72,12 @@ def make_net(reinit, kind=InDDP, seed=0, **options):
 
 def own_rows():
     """Return this rank's rows, of which the ranks have 40 and 32."""
-    rows = slice(None, 40) if dist.get_rank() == 0 else slice(40, None)
+    rows = rows_of_this_rank(40, len(X))
     return X[rows], Y[rows]
 
 
 def reinit_of(net):
     return dict(net.callbacks_)["reinit"]
-
-
-def on_all_ranks(value):
-    """Return what all ranks have."""
-    found = [None] * dist.get_world_size()
-    dist.all_gather_object(found, value)
-    return found
 
 
 def assert_same_weights(net):
@@ -100,9 +93,10 @@ def assert_same_weights(net):
             for weight in snapshot["weights"].values()
         ),
     ]
-    first, second = on_all_ranks([x.detach() for x in held])
-    assert len(first) == len(second)
-    assert all(map(torch.equal, first, second))
+    first, *others = on_all_ranks([x.detach() for x in held])
+    for other in others:
+        assert len(first) == len(other)
+        assert all(map(torch.equal, first, other))
 
 
 def events_of(net):
