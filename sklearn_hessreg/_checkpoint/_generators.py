@@ -24,8 +24,7 @@ def capture_generators(net):
 def restore_generators(net, states):
     """Set them back."""
     torch.set_rng_state(states["torch"])
-    for number, state in enumerate(states["cuda"]):
-        torch.cuda.set_rng_state(state, number)
+    torch.cuda.set_rng_state_all(states["cuda"])
     check_random_state(None).set_state(states["numpy"])
     random.setstate(states["python"])
     for place, generator in _own_generators(net):

@@ -12,10 +12,9 @@ class PickledRows:
     def update(self, history):
         """Return the pickles of all rows; of the last one it is always made anew."""
         last = len(history) - 1
-        pairs = enumerate(history)
         self.kept = [
             self.kept[i] if i < last and self._has(i, row) else _pickled(row)
-            for i, row in pairs
+            for i, row in enumerate(history)
         ]
         return [pickled for *_, pickled in self.kept]
 

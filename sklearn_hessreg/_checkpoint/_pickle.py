@@ -5,26 +5,19 @@ import pickle
 import numpy as np
 import torch
 
-_OTHERS = {torch.bfloat16, torch.complex32}  # numpy has no such types
-
 
 class _Pickler(pickle.Pickler):
     """Write tensors as arrays, many times faster than torch does, and views alone."""
 
     def reducer_override(self, value):
-        """Reduce a dense tensor; leave all else to its own ways."""
-        if type(value) is not torch.Tensor or not _is_plain(value):
+        """Reduce a tensor that numpy can hold; leave all else to its own ways."""
+        if type(value) is not torch.Tensor:
             return NotImplemented
-        array = value.detach().cpu().numpy()
+        try:
+            array = value.detach().cpu().numpy()
+        except (TypeError, RuntimeError):  # sparse, conjugate, bfloat16
+            return NotImplemented
         return _to_tensor, (array, str(value.device), value.requires_grad)
-
-
-def _is_plain(tensor):
-    """Tell if numpy can hold a tensor."""
-    dense = tensor.layout == torch.strided and not tensor.is_quantized
-    known = tensor.dtype not in _OTHERS and not str(tensor.dtype).count("float8")
-    lazy = tensor.is_conj() or tensor.is_neg()
-    return dense and known and not lazy and tensor.device.type in ("cpu", "cuda")
 
 
 def _to_tensor(array, device, requires_grad):
