@@ -41,13 +41,13 @@ class FitCheckpoint(Callback):
     Parameters
     ----------
     path : str or path-like
-        The file. In a folder that exists each fit has one of its own, named by its
-        parameters and data, so that the fits of a search do not meet.
+        The file. Name an existing folder in a search: each fit then has a file of its
+        own in it, named by its parameters and data.
     every : int, default=1
-        Write it after every so many epochs, and after the last.
+        Write the file after every so many epochs, and after the last.
     keep : bool, default=False
-        Whether the file stays when training has ended. A fit called again then trains
-        nothing and returns the net of the end. Else it is deleted.
+        Whether the file stays when training has ended. The same fit called again then
+        trains nothing and returns the net of the end. Else the file is deleted.
 
     Raises
     ------
@@ -56,6 +56,8 @@ class FitCheckpoint(Callback):
         is of another fit, with what differs and both values; if it is damaged or no
         checkpoint; if what a callback has learnt cannot be pickled; in a net that
         trains in several processes, or by skorch's ``AccelerateMixin``.
+    OSError
+        If the file cannot be written, as on a full disk. What it held before is kept.
 
     Notes
     -----
@@ -64,17 +66,20 @@ class FitCheckpoint(Callback):
     rows set aside for validation, then to where they were after the last epoch stored.
     They end where the uninterrupted fit leaves them. No seed is needed. Generators that
     are among the net's parameters, or attributes of these, of its modules and of its
-    callbacks are stored too.
+    callbacks are stored too. Generators inside a data set of your own are not.
 
-    The same fit is one of the same net's class, parameters (``verbose`` may differ,
+    The same fit has the same class of net, parameters (``verbose`` may differ,
     ``max_epochs`` may not), callbacks, shapes, ``X``, ``y``, weights of the criterion,
-    and versions of the packages. Initial weights do not count. Functions are told by
-    their names, a torch data set of a kind that does not hold arrays by its class and
-    its length.
+    and versions of the packages. Initial weights and ``fit_params`` are not compared.
+    A function is told by its name, a module that is given ready-made by what it prints,
+    a torch data set that does not hold arrays by its class and length. Of skorch's
+    callbacks that write logs, and of an argument of another callback that cannot be
+    pickled, as a writer, only the class counts.
 
     What a callback has learnt is each attribute that ends in an underscore, or that is
     not among the arguments of its ``__init__``. ``on_train_begin`` is called once more
-    before it is restored. Attributes of a net of your own class are not stored.
+    before it is restored. Attributes of a net of your own class, and those of its
+    modules that are neither weights nor buffers, are not stored.
 
     An interruption leaves the file, as does an error. skorch ends a training by the
     same exception for Ctrl-C and for a callback that has had enough, so of these it is
@@ -157,7 +162,8 @@ class FitCheckpoint(Callback):
         if self.file_ is None:
             return
         if self.end_ is not None:  # undo what other callbacks have done once more
-            self._restore(net, self.end_)
+            restore_net(net, self.end_["net"], self)
+            restore_generators(net, self.end_["generators"])
         if self._has_ended(net):
             if self.keep:
                 self._write(net, has_ended=True)
@@ -171,9 +177,10 @@ class FitCheckpoint(Callback):
         name, last = seen[-1]
         if last is not self:
             raise ValueError(
-                "FitCheckpoint stores what the other callbacks have made of an epoch, "
-                f"but the last of callbacks is {name!r}, {type(last).__name__}. Move "
-                "FitCheckpoint to the end of callbacks."
+                f"FitCheckpoint(path={self.path!r}) stores what the other callbacks "
+                "have made of an epoch, but the last of callbacks is "
+                f"{name!r}, {type(last).__name__}. Move FitCheckpoint to the end of "
+                "callbacks, and have one alone."
             )
         modules = modules_of(net).values()
         parallel = any(without_ddp(module) is not module for module in modules)
@@ -215,11 +222,6 @@ class FitCheckpoint(Callback):
         # skorch reads it when all callbacks have begun
         net.max_epochs = max(0, self.max_epochs_ - self.epochs_)
         net.callbacks_ = [("return", _Return(self, state)), *net.callbacks_]
-
-    def _restore(self, net, state):
-        """Bring the net and the generators to a state."""
-        restore_net(net, state["net"], self)
-        restore_generators(net, state["generators"])
 
 
 class _Return(Callback):

@@ -1,5 +1,6 @@
 """Description of a fit of a skorch net, by which its checkpoint is recognised."""
 
+import pickle
 from functools import partial
 from hashlib import sha256
 
@@ -7,7 +8,13 @@ import joblib
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from skorch.callbacks import PrintLog
+from skorch.callbacks import (
+    MlflowLogger,
+    NeptuneLogger,
+    SacredLogger,
+    TensorBoard,
+    WandbLogger,
+)
 from skorch.dataset import Dataset
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Subset, TensorDataset
@@ -15,10 +22,12 @@ from torch.utils.data import Subset, TensorDataset
 from sklearn_hessreg._checkpoint._fingerprint import hash_array, versions
 from sklearn_hessreg._checkpoint._generators import GENERATORS
 from sklearn_hessreg._checkpoint._memory import parameters_of
-from sklearn_hessreg._checkpoint._net_state import modules_of
+from sklearn_hessreg._checkpoint._net_state import callbacks_of, modules_of
 
 DEEPEST = 6  # of values in values
 LONGEST = 200  # characters of a value in a message
+# their arguments are runs and writers, others in each process, and change no bit
+_LOGGERS = (MlflowLogger, NeptuneLogger, SacredLogger, TensorBoard, WandbLogger)
 # what is described otherwise, and what changes no bit
 _APART = {"callbacks", "verbose"}
 
@@ -55,23 +64,35 @@ def describe_net(net, X, y, but):
 def _callback_params(net, but):
     """List the callbacks' hyperparameters."""
     params = {}
-    for name, callback in net.callbacks_:
-        if callback is but or isinstance(callback, PrintLog):
-            continue
+    for name, callback in callbacks_of(net, but).items():
         params[f"callbacks__{name}"] = type(callback)
+        if isinstance(callback, _LOGGERS):
+            continue
         held = vars(callback)
         for part in sorted(parameters_of(callback) & held.keys()):
-            params[f"callbacks__{name}__{part}"] = held[part]
+            value = type(held[part]) if _is_live(held[part]) else held[part]
+            params[f"callbacks__{name}__{part}"] = value
     return params
+
+
+def _is_live(value):
+    """Tell if a value is a writer, a connection or the like, of one process alone."""
+    if hasattr(value, "__qualname__") or not hasattr(value, "__dict__"):
+        return False
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever its way to be pickled raises
+        return True
+    return False
 
 
 def _buffers(net):
     """List what a criterion weighs with, as do the weights of classes."""
     return {
         f"{name}_.{place}": buffer
-        for name in net._criteria
-        if (criterion := modules_of(net).get(name)) is not None
-        for place, buffer in criterion.named_buffers()
+        for name, module in modules_of(net).items()
+        if name in net._criteria
+        for place, buffer in module.named_buffers()
     }
 
 

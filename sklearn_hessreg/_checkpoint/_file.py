@@ -27,7 +27,9 @@ class StateFile:
     def __init__(self, path, fit, parameter):
         self.fit = fit
         self.given = f"{parameter}={path!r}"
-        self.path = Path(path)
+        if not str(path):
+            raise ValueError(f"{self.given} names no file. Name one, or a folder.")
+        self.path = Path(path).absolute()  # training may change the folder it runs in
         if self.path.is_dir():
             name = joblib.hash([fit["parameters"], fit["data"]])
             self.path = self.path / f"{name}.checkpoint"
@@ -66,12 +68,31 @@ class StateFile:
 
         `epochs` is the number of those trained.
         """
-        name = f".{self.path.name}."
-        number, written = mkstemp(dir=self.path.parent, prefix=name)
+        fit = {**self.fit, "epochs": epochs}
+        try:
+            try:
+                self._write(state, fit)
+            except FileNotFoundError:  # cleared away by a process that began this fit
+                self._write(state, fit)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{self.given}: the checkpoint {str(self.path)!r} cannot be written: "
+                f"{error.strerror or error}. What was there before is kept. Free "
+                "space or give permission and fit again, or name another place.",
+            ) from error
+        self.is_there = True
+
+    def remove(self):
+        """Delete the file."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, state, fit):
+        """Write a whole file, and move it, or leave none."""
+        number, written = mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with open(number, "wb") as file:
-                line = json.dumps({**self.fit, "epochs": epochs})
-                file.write(line.encode() + b"\n")
+                file.write(json.dumps(fit).encode() + b"\n")
                 dump(state, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -79,11 +100,6 @@ class StateFile:
         except BaseException:
             Path(written).unlink(missing_ok=True)
             raise
-        self.is_there = True
-
-    def remove(self):
-        """Delete the file."""
-        self.path.unlink(missing_ok=True)
 
     def _move(self, written):
         """Replace the file, or put the first one where no other fit has put one."""

@@ -21,7 +21,7 @@ def capture_net(net, rows, but):
     """
     own_step = type(net).train_step is not NeuralNet.train_step
     optimizers = _optimizers_of(net).items()
-    callbacks = _callbacks_of(net, but).items()
+    callbacks = callbacks_of(net, but).items()
     return {
         "modules": {
             name: _capture_module(module, own_step)
@@ -40,7 +40,7 @@ def restore_net(net, state, but):
     for name, optimizer in _optimizers_of(net).items():
         optimizer.load_state_dict(state["optimizers"][name])
     net.history[:] = unpickle_rows(state["history"])
-    for name, callback in _callbacks_of(net, but).items():
+    for name, callback in callbacks_of(net, but).items():
         remember(callback, state["callbacks"][name])
 
 
@@ -49,7 +49,7 @@ def _optimizers_of(net):
     return {name: getattr(net, f"{name}_") for name in net._optimizers}
 
 
-def _callbacks_of(net, but):
+def callbacks_of(net, but):
     """Map names to callbacks; skorch's PrintLog only knows if it has printed a head."""
     return {
         name: callback

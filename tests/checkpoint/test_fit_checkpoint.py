@@ -1,8 +1,10 @@
 """A skorch net's fit that is killed and called again ends with the same bits."""
 
+import errno
 import os
 import pickle
 import random
+import threading
 from contextlib import suppress
 from copy import deepcopy
 
@@ -21,6 +23,7 @@ from skorch.callbacks import (
     Freezer,
     LRScheduler,
     PrintLog,
+    TensorBoard,
 )
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -421,6 +424,93 @@ def test_an_interrupted_net_is_as_it_was_made(interrupted, end, monkeypatch):
     assert path.exists()
 
 
+class Writer:
+    """Be of one process alone, as the file of a log is."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.name = f"events {random.SystemRandom().random()}"
+
+
+class Run:
+    """Be another one in each process, though it can be pickled."""
+
+    def __init__(self):
+        self.id = random.SystemRandom().random()
+
+
+class Log(Callback):
+    def __init__(self, writer):
+        self.writer = writer
+
+
+class QuietBoard(TensorBoard):
+    def on_epoch_end(self, net, **kwargs):
+        pass
+
+
+@pytest.mark.parametrize(
+    "log",
+    [lambda: Log(Writer()), lambda: QuietBoard(Run(), False)],
+    ids=["own", "skorch's"],
+)
+def test_a_fit_goes_on_with_another_writer_of_a_log(interrupted, log):
+    path = interrupted(callbacks=[log()])
+    resumed = make(path, callbacks=[log()]).fit(X, Y)
+    seed_all(0)
+    assert_same(weights_of(make(None).fit(X, Y)), weights_of(resumed))
+
+
+def test_a_full_disk_is_named_and_the_state_before_kept(interrupted, monkeypatch):
+    def fail(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = interrupted()
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"path=.*No space left.*Free space") as caught:
+        make(path).fit(X, Y)
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(path.parent) == ["state"]
+    assert path.read_bytes() == before
+
+
+def test_a_process_that_begins_the_same_fit_meanwhile_disturbs_no_writing(
+    tmp_path, monkeypatch
+):
+    fit = {"parameters": {}, "data": {}, "versions": {}}
+    one, two = (StateFile(tmp_path / "state", fit, "path") for _ in range(2))
+    begins = at_call(1, os.fsync, lambda number: two.load())
+    monkeypatch.setattr(os, "fsync", begins)
+    one.write("state of one", 1)
+    assert two.load() == "state of one"
+
+
+class MoveAway(Callback):
+    """Go to another folder while the net trains."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_epoch_end(self, net, **kwargs):
+        os.chdir(self.folder)
+
+
+def test_training_may_change_the_folder_that_a_path_is_relative_to(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    make("state", None, None, MoveAway(tmp_path / "other")).fit(X, Y)
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_an_empty_path_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"path='' names no file\. Name one"):
+        make("").fit(X, Y)
+
+
 def test_a_training_that_fails_before_its_first_epoch_blocks_no_other(interrupted):
     path = interrupted(epoch=1)
     make(path, lr=0.02).fit(X, Y)
@@ -504,6 +594,12 @@ def test_another_place_than_the_last_is_refused(tmp_path):
     callbacks = [FitCheckpoint(tmp_path / "state"), ("noise", Noise())]
     with pytest.raises(ValueError, match=r"last of callbacks is 'noise', Noise\. Move"):
         make(None, callbacks=callbacks).fit(X, Y)
+
+
+def test_two_are_refused_and_the_first_is_named(tmp_path):
+    first, second = FitCheckpoint(tmp_path / "one"), FitCheckpoint(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"path=.*one'\).* have one alone"):
+        make(None, callbacks=[first, second]).fit(X, Y)
 
 
 def test_a_net_that_accelerate_trains_is_refused(tmp_path):
