@@ -12,8 +12,11 @@ import traceback
 import warnings
 from pathlib import Path
 
+import pytest
+
 from sklearn_hessreg._checkpoint import _file
 
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
 
 
@@ -35,6 +38,15 @@ def run_and_kill(fit, cases, kills, folder):
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
     return pickle.loads(child.stdout)
+
+
+def whole_and_resumed(ends, case, point):
+    """Read how a case ended without and with a kill, of which signal 9 tells."""
+    folder, results = ends
+    killed, on, _ = results[f"{case}, {point}"]
+    assert (killed, on) == (9, 0)
+    names = case, f"{case}, {point}"
+    return [pickle.loads((folder / name).read_bytes()) for name in names]
 
 
 def die(*args):

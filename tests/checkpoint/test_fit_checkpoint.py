@@ -11,7 +11,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, at_call, run_and_kill
+from kills import POINTS, arm, at_call, posix, run_and_kill, whole_and_resumed
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import check_random_state
 from skorch import NeuralNet, NeuralNetClassifier
@@ -241,19 +241,10 @@ def ends(tmp_path_factory):
     return folder, run_and_kill(fit_and_store, list(CASES), KILLS, folder)
 
 
-posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-
-
 @posix
 @pytest.mark.parametrize(("case", "point"), KILLS)
 def test_a_fit_that_was_killed_goes_on_to_the_same_end_to_the_bit(ends, case, point):
-    folder, results = ends
-    killed, on, _ = results[f"{case}, {point}"]
-    assert (killed, on) == (9, 0)
-    whole, resumed = (
-        pickle.loads((folder / name).read_bytes())
-        for name in (case, f"{case}, {point}")
-    )
+    whole, resumed = whole_and_resumed(ends, case, point)
     for part in whole:
         assert_same(whole[part], resumed[part])
 

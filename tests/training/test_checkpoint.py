@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, run_and_kill
+from kills import POINTS, arm, posix, run_and_kill, whole_and_resumed
 from settings import PAPER
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -87,19 +87,10 @@ def ends(tmp_path_factory):
     return folder, run_and_kill(fit_and_store, list(CASES), KILLS, folder)
 
 
-posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-
-
 @posix
 @pytest.mark.parametrize(("case", "point"), KILLS)
 def test_a_fit_that_was_killed_goes_on_to_the_same_end_to_the_bit(ends, case, point):
-    folder, results = ends
-    killed, on, _ = results[f"{case}, {point}"]
-    assert (killed, on) == (9, 0)
-    whole, resumed = (
-        pickle.loads((folder / name).read_bytes())
-        for name in (case, f"{case}, {point}")
-    )
+    whole, resumed = whole_and_resumed(ends, case, point)
     for part in ("weights", "optimizer", "callbacks"):
         assert_same(whole[part], resumed[part])
 
