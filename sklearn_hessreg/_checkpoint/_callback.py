@@ -81,11 +81,10 @@ class FitCheckpoint(Callback):
     before it is restored. Attributes of a net of your own class, and those of its
     modules that are neither weights nor buffers, are not stored.
 
-    An interruption leaves the file, as does an error. skorch ends a training by the
-    same exception for Ctrl-C and for a callback that has had enough, so of these it is
-    known for its EarlyStopping and for :class:`HessianReinit` alone that training has
-    ended. Another one that stops leaves the file of the last epoch but one, from which
-    a further fit comes to the same end; delete it.
+    An interruption leaves the file, as does an error. skorch has one exception for
+    Ctrl-C and for a callback that ends the training, so only of its EarlyStopping and
+    of :class:`HessianReinit` it is known that training has ended. Any other leaves the
+    file of the last epoch but one: a further fit comes to the same end. Or delete it.
 
     ``partial_fit`` goes on likewise, and so does ``fit`` with ``warm_start=True``: each
     call is a training of its own, recognised by the weights that it begins with. Give
