@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from kills import run_and_kill
 from ranks import outcomes_on_two_ranks
 
 
@@ -15,3 +16,10 @@ def study_on_path(monkeypatch):
 def outcomes(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     return outcomes_on_two_ranks(request.module.PROGRAM, folder)
+
+
+@pytest.fixture(scope="module")
+def ends(request, tmp_path_factory):
+    folder, module = tmp_path_factory.mktemp("killed"), request.module
+    cases = list(module.CASES)
+    return folder, run_and_kill(module.fit_and_store, cases, module.KILLS, folder)

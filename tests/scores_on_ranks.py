@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from networks import NETWORKS, conv_net, prepare, weighted
 from perceptrons import LOSSES, N, make_net, shared
-from ranks import run_checks
+from ranks import on_all_ranks, run_checks
 from reference import assert_equal_to_reference
 from torch import nn
 from torch.nn import functional as F
@@ -37,9 +37,7 @@ def layers_of(net):
 
 def assert_same_on_all_ranks(scores):
     """Compare scores to the bit."""
-    found = [None] * dist.get_world_size()
-    dist.all_gather_object(found, scores)
-    for other in found:
+    for other in on_all_ranks(scores):
         assert all(torch.equal(S, other[name]) for name, S in scores.items())
 
 

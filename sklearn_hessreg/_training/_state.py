@@ -123,13 +123,11 @@ def _memory(callback):
 
 def _remember(callback, memory):
     """Give a callback copies of what another one has learnt."""
-    memory = {name: copy(value) for name, value in memory.items()}
-    if hasattr(callback, "__setstate__"):  # it has a portable form of its own
-        callback.__setstate__({**vars(callback), **memory})
-        return
-    for name, value in memory.items():
-        memory[name] = _copies(value) if isinstance(value, dict) else value
-    vars(callback).update(memory)
+    values = {name: copy(value) for name, value in memory.items()}
+    if not hasattr(callback, "__setstate__"):  # no portable form of its own
+        for name, value in values.items():
+            values[name] = _copies(value) if isinstance(value, dict) else value
+    remember(callback, {"values": values, "parts": {}})
 
 
 def _position(net):

@@ -11,7 +11,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, at_call, posix, run_and_kill, whole_and_resumed
+from kills import POINTS, arm, at_call, posix, whole_and_resumed
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import check_random_state
 from skorch import NeuralNet, NeuralNetClassifier
@@ -233,12 +233,6 @@ def fit_and_store(case, path, end, seed, point):
     seed_all(seed)
     net = make(path, case, str(end) + " best").fit(X, Y)
     end.write_bytes(pickle.dumps(end_of(net)))
-
-
-@pytest.fixture(scope="module")
-def ends(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("killed")
-    return folder, run_and_kill(fit_and_store, list(CASES), KILLS, folder)
 
 
 @posix

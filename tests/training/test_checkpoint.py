@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, posix, run_and_kill, whole_and_resumed
+from kills import POINTS, arm, posix, whole_and_resumed
 from settings import PAPER
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -79,12 +79,6 @@ def fit_and_store(case, path, end, seed, point):
     arm(point, MLPNet, batch=33)  # of the sixth epoch
     clf = make(**CASES[case], checkpoint=path).fit(X, Y)
     end.write_bytes(pickle.dumps(state_of(clf)))
-
-
-@pytest.fixture(scope="module")
-def ends(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("killed")
-    return folder, run_and_kill(fit_and_store, list(CASES), KILLS, folder)
 
 
 @posix
