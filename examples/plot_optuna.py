@@ -60,7 +60,8 @@ def train(trial, max_k):
     for epoch in range(25):
         clf.partial_fit(X_train, y_train, classes=np.arange(10))
         score = clf.score(X_valid, y_valid)
-        best = max(best, (score, clf.score(X_test, y_test)))
+        if score > best[0]:
+            best = (score, clf.score(X_test, y_test))
         trial.report(score, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
