@@ -42,10 +42,12 @@ from sklearn_hessreg._validation import (
     check_convertible,
     check_device,
     check_sample_weight,
+    check_takes_weight,
     resolve_parameters,
     split_validation,
     warn_if_fraction,
     warn_if_not_stratified,
+    weights_differ,
 )
 
 _SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
@@ -149,7 +151,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             valid = self._validation_data(validation, params, data, ranks)
             spec, random_state = self._specify(params, data, incremental, ranks)
             state = capture(self.net_) if continuing else None
-            scorer = self._scorer(params["scoring"])
+            scorer = self._scorer(params["scoring"], _weights_of(valid, data))
             checkpoint = self._checkpoint(params, spec, data, valid, state)
             if checkpoint is not None:
                 callbacks = [*callbacks, ("checkpoint", checkpoint)]
@@ -208,17 +210,21 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)
 
-    def _scorer(self, scoring):
-        """Make a function that scores a net by the user's scorer; None without one."""
+    def _scorer(self, scoring, weight):
+        """Make a function that scores a net by the user's scorer; None without one.
+
+        `weight` are the weights of the samples that may be scored, if any are.
+        """
         if scoring is None or scoring == "loss":
             return None
         scorer = check_scoring(self, scoring)
+        check_takes_weight(scorer, scoring, weight)
 
         def score(net, X, y, weight):
             model = copy(self)
             model.net_ = net
             vars(model).pop("feature_names_in_", None)  # X is an array now
-            weights = {} if weight is None else {"sample_weight": weight}
+            weights = {"sample_weight": weight} if weights_differ(weight) else {}
             return scorer(model, X, model._decode(y), **weights)
 
         return score
@@ -405,6 +411,13 @@ def _with_weights(check, sample_weight):
 def _arrays_of(valid):
     """Return the arrays of validation data; three times None if they are a split."""
     return valid if isinstance(valid, tuple) else (None,) * 3
+
+
+def _weights_of(valid, data):
+    """Return the weights of the validation samples, or of those they are drawn from."""
+    if valid is None:
+        return None
+    return data[3] if callable(valid) else valid[2]
 
 
 def _random_state(random_state):

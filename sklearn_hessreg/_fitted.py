@@ -1,5 +1,6 @@
 """FittedNet: the attributes of a fitted estimator, all read from its net."""
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -77,9 +78,11 @@ class FittedNet:
 
     @property
     def best_validation_score_(self) -> float | None:
-        """The highest of these scores."""
+        """The highest of these scores that is finite; NaN if none is."""
         scores = self._progress("best_validation_score_").validation_scores_
-        return max(scores) if scores else None
+        if not scores:
+            return None
+        return max(filter(math.isfinite, scores), default=math.nan)
 
     @property
     def n_layers_(self) -> int:

@@ -1,5 +1,6 @@
 """X, y, weights, parameters, device: from what the user gives to what is checked."""
 
+from inspect import Parameter, signature
 from math import ceil
 from numbers import Integral, Real
 
@@ -231,6 +232,27 @@ def check_sample_weight(sample_weight, X):
     if sample_weight is None:
         return None
     return _check_sample_weight(sample_weight, X, dtype=np.float64)
+
+
+def weights_differ(weight):
+    """Tell whether there are weights of samples that are not all the same."""
+    return weight is not None and bool((weight != weight[0]).any())
+
+
+def check_takes_weight(scorer, scoring, weight):
+    """Refuse a scorer without a parameter for weights that differ."""
+    if not weights_differ(weight):
+        return
+    takes = signature(getattr(scorer, "_score_func", scorer)).parameters
+    if "sample_weight" in takes or any(
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in takes.values()
+    ):
+        return
+    raise ValueError(
+        f"scoring={scoring!r} takes no sample_weight, but the validation samples have "
+        "weights that differ. Use a scorer with a parameter sample_weight, pass X_val "
+        "and y_val without weights, or set scoring='loss'."
+    )
 
 
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):

@@ -26,6 +26,7 @@ from sklearn_hessreg._reinit._record import describe_event
 from sklearn_hessreg._reinit._schedule import is_cycle_over
 from sklearn_hessreg._reinit._snapshots import average, take_weights
 from sklearn_hessreg._reinit._watch import (
+    column_of,
     cut_off,
     end_cycle,
     read_monitor,
@@ -108,9 +109,10 @@ class HessianReinit(Callback):
         be scored (see :func:`hessian_scores`), the initializer's draw has another shape
         or is not finite, the criterion's function returns something else than scores,
         or the optimizer's state cannot be reset for single weights. At the end of an
-        epoch, if the history has no column ``monitor``. At an event, if scores are not
-        finite. No weight has been changed then. In several processes also if they
-        differ in weights, samples or parameters.
+        epoch, if the history has no column ``monitor``. At the end of a cycle, if that
+        column was never finite in it. At an event, if scores are not finite. No weight
+        has been changed then. In several processes also if they differ in weights,
+        samples or parameters.
 
     Notes
     -----
@@ -183,7 +185,7 @@ class HessianReinit(Callback):
         reinit_until: int | None = None,
         hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "reset",
-        monitor: str | None = "valid_loss",
+        monitor: str | None = "auto",
         lower_is_better: bool = True,
         load_best: bool = False,
         tol: float = 1e-4,
@@ -410,11 +412,11 @@ class HessianReinit(Callback):
         One that was cut off before its end, and so has no score, ends no cycle.
         """
         self.cycles_ = self.cycles_.end_epoch()
-        if not self._watches or (cut and self.monitor not in net.history[-1]):
+        row = net.history[-1]
+        if not self._watches or (cut and column_of(self, row) not in row):
             return False
-        module, row = unwrapped(net).module_, net.history[-1]
-        ranks = ranks_in(self.data)
-        score = share_epoch(ranks, module, partial(read_monitor, row, self.monitor))
+        module, ranks = unwrapped(net).module_, ranks_in(self.data)
+        score = share_epoch(ranks, module, partial(read_monitor, self, row))
         self.cycles_ = watch_epoch(self, module, score)
         plateaued = self.cycles_.plateau.is_reached(self.n_iter_no_change)
         if not self.is_cycle_over(plateaued):

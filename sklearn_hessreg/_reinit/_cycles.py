@@ -34,7 +34,9 @@ class Cycles:
         return replace(self, progress=self.progress.end_epoch())
 
     def watch(self, score, tol, lower_is_better):
-        """Compare an epoch with the others of the cycle."""
+        """Compare an epoch with the others of the cycle, if it has a score."""
+        if score is None:
+            return self
         plateau = self.plateau.watch(score, tol, lower_is_better)
         return replace(self, plateau=plateau, score=float(score))
 

@@ -157,8 +157,10 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
         [str, None],
         "str",
         "Column of the net's history that is watched; a callback that writes it comes "
-        "before this one. None leaves it to whoever trains the net to end the cycles, "
-        "by :meth:`end_cycle`.",
+        'before this one. ``"auto"`` is ``"valid_loss"``, or ``"train_loss"`` where '
+        "the net has no validation data; an integer ``reinit_every`` needs neither. "
+        "None leaves it to whoever trains the net to end the cycles, by "
+        ":meth:`end_cycle`.",
     ),
     "lower_is_better": Parameter(
         ["boolean"], "bool", "Whether the column holds losses, not scores."

@@ -52,12 +52,12 @@ def align(ranks, method, module, generator):
 
 
 def share_epoch(ranks, module, read_score):
-    """Average what is monitored, and take the first rank's buffers."""
+    """Average what is monitored, if anything, and take the first rank's buffers."""
     if ranks is None:
         return read_score()
     scores = ranks.gather("the end of an epoch", read_score)
     ranks.broadcast(module.buffers())
-    return sum(scores) / len(scores)
+    return None if None in scores else sum(scores) / len(scores)
 
 
 def synchronised(ranks, scorer, module, **options):

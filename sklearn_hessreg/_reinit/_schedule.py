@@ -37,7 +37,8 @@ class Plateau:
     """How a loss or score has developed in a cycle, by MLPClassifier's rule.
 
     An epoch is an improvement if it beats the best one before it by `tol`, so small
-    steps raise the bar without being improvements.
+    steps raise the bar without being improvements. One whose value is not finite is
+    none, and never the best.
     """
 
     best: float | None = None
@@ -45,8 +46,10 @@ class Plateau:
     is_best: bool = False  # whether the last value is better than all before
 
     def watch(self, value, tol, lower_is_better):
-        """Return the state after an epoch with this value; NaN is a miss."""
+        """Return the state after an epoch with this value."""
         value = float(value)  # a scalar of numpy would round the sums to its own type
+        if not math.isfinite(value):
+            return Plateau(self.best, self.misses + 1)
         worst = math.inf if lower_is_better else -math.inf
         best = worst if self.best is None else self.best
         if lower_is_better:

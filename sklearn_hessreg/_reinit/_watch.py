@@ -13,19 +13,36 @@ from sklearn_hessreg._reinit._snapshots import (
 )
 
 
-def read_monitor(row, monitor):
-    """Return what an epoch's row holds in a column, which must be a number."""
+def column_of(method, row):
+    """Name the column of the history that is monitored."""
+    if method.monitor != "auto":
+        return method.monitor
+    return "valid_loss" if "valid_loss" in row else "train_loss"
+
+
+def read_monitor(method, row):
+    """Return what an epoch's row holds in the monitored column, a number.
+
+    Where no decision depends on it, it may be missing.
+    """
+    monitor = column_of(method, row)
     value = row.get(monitor)
     if isinstance(value, Real):
         return float(value)
+    if value is None and method.monitor == "auto" and not _decides(method):
+        return None
     columns = sorted(name for name, held in row.items() if isinstance(held, float))
     found = f"holds {value!r}" if monitor in row else "is missing"
     raise ValueError(
         f"The column monitor={monitor!r} {found} in the net's history at the end of "
-        f"epoch {row.get('epoch')}; there are {columns}. Name one of these, such as "
-        "monitor='train_loss' where train_split=None leaves no validation samples, or "
-        "put the callback that records it before this one."
+        f"epoch {row.get('epoch')}; there are {columns}. Name one of these, or put "
+        "the callback that records it before this one."
     )
+
+
+def _decides(method):
+    """Tell whether what is monitored ends cycles or chooses their networks."""
+    return method.reinit_every == "plateau" or method.load_best
 
 
 def watch_epoch(method, module, score):
@@ -39,6 +56,13 @@ def watch_epoch(method, module, score):
 def end_cycle(method, module):
     """Return to the cycle's best weights, if they are held, and keep a snapshot."""
     cycles = method.cycles_
+    if cycles.plateau.best is None and _decides(method):
+        raise ValueError(
+            f"The column monitor={method.monitor!r} was never finite in the last "
+            f"{cycles.plateau.misses} epochs (now {cycles.score}), so this cycle has "
+            "no best epoch. Monitor another column, lower the learning rate, or scale "
+            "the inputs."
+        )
     if cycles.best is not None:
         write_weights(module, cycles.best)
     weights = take_weights(module)

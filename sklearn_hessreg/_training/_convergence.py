@@ -1,11 +1,13 @@
 """Convergence: MLPClassifier's stopping rules and learning rates, for skorch."""
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._reinit import Plateau
+from sklearn_hessreg._training._scores import record_scores
 
 
 class Convergence(Callback):
@@ -36,17 +38,15 @@ class Convergence(Callback):
         return self
 
     def begin_training(self, net):
-        """Count from here, and take these weights for the best until others are.
-
-        Where the method takes part, another call of `fit` begins with a cycle.
-        """
+        """Count from here; where the method takes part, begin with a cycle."""
         self.n_iter_ = 0
         self._forget_other_units()
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.k > 0 and not self.spec.keep_optimizer:
             method.forget_snapshots()
             self.plateau_ = Plateau()
-        if self.spec.early_stopping:
+        if self.spec.early_stopping and self.plateau_.best is not None:
+            # of the previous call, the best until others are
             self.best_weights_ = deepcopy(net.module_.state_dict())
 
     def _forget_other_units(self):
@@ -60,6 +60,9 @@ class Convergence(Callback):
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Return to the weights of the cycle's best validation score."""
+        method = dict(net.callbacks_)["hessian_reinit"]
+        if self.n_iter_ > 0 and not method.snapshots_:
+            self._check_score()
         self._return_to_best(net)
         self.best_weights_ = None
 
@@ -69,7 +72,8 @@ class Convergence(Callback):
         self.n_iter_ += 1
         self.loss_curve_.append(float(net.history[-1, "train_loss"]))
         if dataset_valid is not None:
-            self._record_score(net)
+            record_scores(net, dataset_valid)  # a scorer may look at this epoch's loss
+            self._note_score(net)
         self.plateau_ = self.plateau_.watch(
             self._last(),
             tol=self.spec.tol,
@@ -112,16 +116,30 @@ class Convergence(Callback):
             return net.optimizer_.has_ended
         return self.plateau_.is_reached(self.spec.n_iter_no_change)
 
-    def _record_score(self, net):
-        """Record the validation score, and whether it is the best of all."""
+    def _note_score(self, net):
+        """Note the validation score, and record whether it is the best so far."""
         column, scores = self.spec.score_column, self.validation_scores_
         score = net.history[-1, column]
+        best = max(filter(math.isfinite, scores), default=-math.inf)
         # skorch's name, for its callbacks
-        net.history.record(f"{column}_best", not scores or score > max(scores))
+        net.history.record(f"{column}_best", math.isfinite(score) and score > best)
         scores.append(score)
+
+    def _check_score(self):
+        """Refuse a cycle without a finite score: no epoch of it is the best."""
+        if self.spec.early_stopping and self.plateau_.best is None:
+            score = self.validation_scores_[-1]
+            raise ValueError(
+                f"The validation score ({self.spec.score_name}) was never finite in "
+                f"the last {self.plateau_.misses} epochs (now {score}), so early "
+                "stopping has no best network to keep. Use another scoring, check the "
+                "validation data for extreme values and missing classes, or set "
+                "early_stopping=False."
+            )
 
     def _end_cycle(self, net, method):
         """Hand the cycle's network over to the method, and forget the cycle."""
+        self._check_score()
         self._return_to_best(net)
         method.end_cycle(net, self.monitored())
         self.plateau_, self.best_weights_ = Plateau(), None
@@ -148,6 +166,7 @@ class Convergence(Callback):
 
     def _stop(self, net):
         """End the training before the next epoch."""
+        self._check_score()
         net.stop_training_ = True
         if net.verbose and self.spec.solver == "lbfgs":
             print(f"{net.optimizer_.outcome.message}. Stopping.")

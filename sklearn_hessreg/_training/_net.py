@@ -14,7 +14,6 @@ from sklearn_hessreg._training._convergence import Convergence
 from sklearn_hessreg._training._gradients import are_unwatched, backward, forward
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._module import MLP
-from sklearn_hessreg._training._scores import record_scores
 from sklearn_hessreg._training._sharded import average_gradients, average_loss
 from sklearn_hessreg._training._shortcuts import ShortcutNet
 from sklearn_hessreg._training._snapshots import settle
@@ -193,11 +192,6 @@ class MLPNet(ShortcutNet):
             self.history[-1]["batches"] = []  # many times the size of the rest
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.history.record("epoch", before + 1)  # old rows may have been dropped
-
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Record the score of the validation samples before all callbacks."""
-        if dataset_valid is not None:
-            record_scores(self, dataset_valid)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite; count the rows of all."""

@@ -66,6 +66,13 @@ def test_nan_is_a_miss_and_no_best_value():
     assert watch([1.0, math.nan, 0.5]) == Plateau(best=0.5, misses=0, is_best=True)
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+@pytest.mark.parametrize("lower_is_better", [True, False])
+def test_infinity_is_a_miss_and_no_best_value(value, lower_is_better):
+    plateau = watch([value, value], lower_is_better=lower_is_better)
+    assert plateau == Plateau(best=None, misses=2)
+
+
 def test_scalars_of_numpy_are_watched_in_double_precision():
     tol, value = 1e-9, 1 - 2e-9
     assert watch([np.float32(1), value], tol).misses == 0

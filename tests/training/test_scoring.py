@@ -164,6 +164,89 @@ def test_an_unknown_name_is_refused_as_scikit_learn_does():
         make(scoring="sharpness", early_stopping=True).fit(X, Y)
 
 
+class InTurn:
+    """A scorer that returns these values, the last one for ever."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def __call__(self, estimator, X, y):
+        return self.values.pop(0) if len(self.values) > 1 else self.values[0]
+
+
+@pytest.mark.parametrize("k", [0, 70])
+@pytest.mark.parametrize("max_iter", [5, 100], ids=["cut off", "plateau"])
+@pytest.mark.parametrize("score", [np.nan, -np.inf, np.inf])
+def test_a_score_that_is_never_finite_is_an_error(score, max_iter, k):
+    options = {"early_stopping": True, "max_iter": max_iter, "k": k}
+    clf = make(scoring=InTurn(score), **options)
+    with pytest.raises(ValueError, match=r"InTurn|score.*never finite in the last"):
+        clf.fit(X, Y)
+    assert not hasattr(clf, "net_")
+
+
+def test_a_loss_that_is_never_finite_is_an_error():
+    y, X_val = np.exp(NUMBERS), X[THIRD].copy()
+    X_val *= 1e6  # some predictions overflow
+    options = {"early_stopping": True, "scoring": "loss", **SMALL, "max_iter": 100}
+    reg = HessianRegularizedMLPRegressor("poisson", **options)
+    with pytest.raises(ValueError, match=r"negative loss.*\(now -inf\)"):
+        reg.fit(X, y, X_val=X_val, y_val=y[THIRD])
+
+
+def test_a_cycle_without_a_finite_score_is_an_error():
+    scorer = InTurn(0.1, 0.1, 0.1, np.nan)
+    clf = make(scoring=scorer, early_stopping=True, **QUICK | {"max_iter": 9})
+    with pytest.raises(ValueError, match="in the last 2 epochs"):
+        clf.fit(X, Y)
+
+
+def test_a_single_epoch_without_a_score_is_no_improvement():
+    scorer = InTurn(np.nan, 0.3, np.nan, 0.2)
+    clf = make(k=0, scoring=scorer, early_stopping=True).fit(X, Y)
+    assert clf.best_validation_score_ == 0.3
+    best = clf.history_[:, "valid_score_best"]
+    assert best == [False, True, False, False, False]
+    whole = make(k=0, early_stopping=True, max_iter=2, scoring=InTurn(0.1, 0.3))
+    assert np.array_equal(clf.coefs_[0], whole.fit(X, Y).coefs_[0])
+
+
+def test_the_best_score_of_none_that_is_finite_is_nan():
+    assert np.isnan(fit(make(k=0, scoring=InTurn(np.nan))).best_validation_score_)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda clf: clf.loss_,
+        lambda clf: clf.best_loss_,
+        lambda clf: clf.snapshots_,
+        lambda clf: clf.to_sklearn(),
+    ],
+    ids=["loss_", "best_loss_", "snapshots_", "to_sklearn"],
+)
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_callable_may_look_at_what_is_fitted_in_the_first_epoch(look, early_stopping):
+    def scorer(clf, X, y):
+        look(clf)
+        return clf.score(X, y)
+
+    clf = fit(make(scoring=scorer, early_stopping=early_stopping, max_iter=1))
+    assert clf.n_iter_ == 1
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    ["neg_max_error", lambda estimator, X, y: 1.0],
+    ids=["name", "callable"],
+)
+def test_a_scorer_without_weights_is_refused_in_a_weighted_fit(scoring):
+    reg = HessianRegularizedMLPRegressor(scoring=scoring, early_stopping=True, **SMALL)
+    with pytest.raises(ValueError, match=r"scoring=.*takes no sample_weight"):
+        reg.fit(X, NUMBERS, WEIGHT)
+    reg.fit(X, NUMBERS, np.full(len(X), 2.0))  # equal weights are none
+
+
 def test_what_is_no_number_is_refused():
     with pytest.raises(ValueError, match=r"returned \{'a': 1\}.*scorer's name"):
         fit(make(scoring=lambda estimator, X, y: {"a": 1}))
