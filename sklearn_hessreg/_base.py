@@ -159,7 +159,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
                     spec, state = replace(spec, seed=stored["seed"]), stored
             self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
             if not incremental:
-                self._warn_of_the_end()
+                self._warn_if_not_converged()
         if checkpoint is not None and self._has_finished() and not self.keep_checkpoint:
             checkpoint.remove()
         return self
@@ -278,45 +278,37 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Tell whether the training came to its end, and was not interrupted."""
         return self.net_.stop_training_ or self.n_iter_ == self.net_.spec.max_iter
 
-    def _warn_of_the_end(self):
+    def _warn_if_not_converged(self):
         """Warn if a maximum ended the training, or nothing was re-initialised."""
         net, n_iter = self.net_, self.n_iter_
         method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
-        first = net.epoch - n_iter  # the last epoch before this training
-        events = any(record["epoch"] > first for record in method.reinit_history_)
-        idle = method.k > 0 and not events
-        converged = net.stop_training_ or bool(method.snapshots_)
-        by_clock = idle and method.reinit_every != "plateau"
         outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
-        failed = outcome is not None and outcome.status != 0
-        if failed and not method.snapshots_ and not by_clock:
+        by_clock = method.k > 0 and method.reinit_every != "plateau"
+        failed = net.spec.solver == "lbfgs" and net.optimizer_.has_failed
+        if net.is_interrupted_ or (method.snapshots_ and not failed):
+            return  # an interruption has been warned of
+        if failed or (outcome is not None and outcome.status != 0 and not by_clock):
             message = (
-                f"lbfgs failed to converge after {n_iter} iteration(s) (status="
-                f"{outcome.status}):\n{outcome.message}\n\nIncrease max_iter (now "
-                f"{max_iter}) or max_fun (now {net.spec.max_fun}), or scale the "
-                "features, for instance with StandardScaler."
+                f"lbfgs failed to converge after {n_iter} iteration(s) "
+                f"{_describe_outcome(outcome)}\n\nIncrease max_iter (now {max_iter}) or "
+                f"max_fun (now {net.spec.max_fun}), or scale the features, for "
+                "instance with StandardScaler."
             )
-            warn_at_caller(message, ConvergenceWarning)
-        elif n_iter == max_iter and not converged and not by_clock:
+        elif not net.stop_training_ and n_iter == max_iter and not by_clock:
+            idle = ", so no weight was re-initialised" if method.k > 0 else ""
             message = (
-                f"Maximum iterations ({max_iter}) reached and the training has not "
-                "converged yet. Increase max_iter, or tol."
+                f"Maximum iterations ({max_iter}) reached before training converged"
+                f"{idle}: increase max_iter, or tol."
             )
-            if idle:
-                message += (
-                    f" No weight was re-initialised (k={method.k:g}): with "
-                    "reinit_every='plateau' that waits for convergence."
-                )
-            warn_at_caller(message, ConvergenceWarning)
-        elif idle:
-            warn_at_caller(
-                f"No weight was re-initialised (k={method.k:g}): training ended after "
-                f"{n_iter} epochs, before the first re-initialisation (reinit_every="
-                f"{method.reinit_every!r}, reinit_until={method.reinit_until}, "
-                f"n_snapshots={method.n_snapshots}). Change these or max_iter, or set "
-                "k=0.",
-                ConvergenceWarning,
+        elif method.k > 0:
+            message = (
+                f"No weight was re-initialised, as training ended after {n_iter} "
+                f"epochs: change reinit_every={method.reinit_every!r}, reinit_until="
+                f"{method.reinit_until} or max_iter={max_iter}, or set k=0."
             )
+        else:
+            return
+        warn_at_caller(message, ConvergenceWarning)
 
     def _predict(self, X, link):
         """Apply a method of the head to the network's outputs on validated data."""
@@ -406,6 +398,13 @@ def _with_weights(check, sample_weight):
     """Check X and y, and weights if there are any."""
     X, y = check()
     return X, y, check_sample_weight(sample_weight, X)
+
+
+def _describe_outcome(outcome):
+    """Say how a run of L-BFGS ended, as MLPClassifier does."""
+    if outcome is None or outcome.status == 0:
+        return "(the loss overflowed, and the gradient is large)."
+    return f"(status={outcome.status}):\n{outcome.message}"
 
 
 def _arrays_of(valid):

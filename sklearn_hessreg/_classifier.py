@@ -528,15 +528,17 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         True
         """
         check_is_fitted(self)
-        networks = [self._to_mlp(snapshot) for snapshot in self.snapshots_]
-        if len(networks) == 1:
-            return networks[0]
+        snapshots = self.snapshots_
+        if len(snapshots) == 1:
+            return self._to_mlp(snapshots[0], self.classes_)
         if self._is_multilabel():
             raise ValueError(
-                f"{len(networks)} snapshots of several labels have no counterpart in "
+                f"{len(snapshots)} snapshots of several labels have no counterpart in "
                 "scikit-learn, whose VotingClassifier knows one label. Train with "
                 "n_snapshots=1, or take the networks from snapshots_."
             )
+        codes = np.arange(len(self.classes_))  # which its members predict
+        networks = [self._to_mlp(snapshot, codes) for snapshot in snapshots]
         # skl2onnx converts no other
         options = {"voting": "soft", "flatten_transform": False}
         voting = self._vote(VotingClassifier, networks, **options)
@@ -544,10 +546,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         voting.classes_ = voting.le_.classes_
         return voting
 
-    def _to_mlp(self, snapshot):
-        """Convert one network."""
+    def _to_mlp(self, snapshot, classes):
+        """Convert one network, which is to predict these classes."""
         converted = self._to_sklearn(MLPClassifier, snapshot)
-        converted._label_binarizer = self._make_label_binarizer()
+        converted.classes_ = classes
+        converted._label_binarizer = self._make_label_binarizer(classes)
         return converted
 
     def _check_y(self, y, continuing):
@@ -580,7 +583,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     def _decode(self, y):
         """Turn indices of the classes, or an indicator matrix, into labels."""
         if self._is_multilabel():
-            return self._make_label_binarizer().inverse_transform(y)
+            return self._make_label_binarizer(self.classes_).inverse_transform(y)
         return self.classes_[y]
 
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
@@ -635,10 +638,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         """Tell whether each output is a label of its own."""
         return self.out_activation_ == "logistic" and self.n_outputs_ > 1
 
-    def _make_label_binarizer(self):
+    def _make_label_binarizer(self, classes):
         """Make what turns MLPClassifier's outputs into labels."""
         if not self._is_multilabel():
-            return LabelBinarizer().fit(self.classes_)
+            return LabelBinarizer().fit(classes)
         y = np.eye(self.n_outputs_, dtype=int)
         return LabelBinarizer().fit(csr_array(y) if self._sparse_targets else y)
 

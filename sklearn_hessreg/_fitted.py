@@ -110,7 +110,7 @@ class FittedNet:
         net = self._fitted("snapshots_")
         if net.snapshots_ is not None:
             return [_bunch(snapshot) for snapshot in net.snapshots_]
-        score = self._progress("snapshots_").monitored()
+        score = self._progress("snapshots_").monitored(net)
         return [
             Bunch(
                 coefs=self.coefs_,

@@ -300,6 +300,15 @@ def test_several_snapshots_become_a_vote_that_predicts_the_same(labels, dtype):
     assert voting.score(rows, labels) == clf.score(rows, labels)
 
 
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_a_hard_vote_predicts_the_labels_of_most_networks(labels):
+    clf = make().fit(X, labels)
+    voting = clf.to_sklearn().set_params(voting="hard")
+    votes = [mlp.predict_proba(X).argmax(1) for mlp in voting.estimators_]
+    most = [np.bincount(row).argmax() for row in np.transpose(votes)]
+    assert np.array_equal(voting.predict(X), clf.classes_[most])
+
+
 @pytest.mark.filterwarnings("error:X .*feature names")
 def test_a_vote_has_the_names_of_the_features():
     frame = pd.DataFrame(X, columns=list("abcd"))

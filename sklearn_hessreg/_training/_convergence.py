@@ -86,7 +86,7 @@ class Convergence(Callback):
             _set_learning_rate(net.optimizer_, net.lr / divisor)
         plateaued = self._is_reached(net) and not self._slows_down(net)
         method = dict(net.callbacks_)["hessian_reinit"]
-        if method.is_cycle_over(plateaued):
+        if method.is_cycle_over(plateaued) and not self._has_failed(net):
             self._end_cycle(net, method)
             net.stop_training_ |= method.is_complete
             if net.split_ is not None and not method.is_complete:
@@ -94,12 +94,12 @@ class Convergence(Callback):
         elif plateaued:
             self._stop(net)
 
-    def monitored(self):
+    def monitored(self, net):
         """Return the cycle's best validation score, or else its last training loss.
 
-        Before its first epoch has ended it has none.
+        Before its first epoch has ended, or where L-BFGS broke off, it has none.
         """
-        if self.plateau_.best is None:
+        if self.plateau_.best is None or self._has_failed(net):
             return None
         return self.plateau_.best if self.spec.early_stopping else self._last()
 
@@ -115,6 +115,10 @@ class Convergence(Callback):
         if self.spec.solver == "lbfgs":
             return net.optimizer_.has_ended
         return self.plateau_.is_reached(self.spec.n_iter_no_change)
+
+    def _has_failed(self, net):
+        """Tell whether the weights are where L-BFGS broke off."""
+        return self.spec.solver == "lbfgs" and net.optimizer_.has_failed
 
     def _note_score(self, net):
         """Note the validation score, and record whether it is the best so far."""
@@ -141,7 +145,7 @@ class Convergence(Callback):
         """Hand the cycle's network over to the method, and forget the cycle."""
         self._check_score()
         self._return_to_best(net)
-        method.end_cycle(net, self.monitored())
+        method.end_cycle(net, self.monitored(net))
         self.plateau_, self.best_weights_ = Plateau(), None
         if self._schedule() == "adaptive":  # too small now for weights that are new
             _set_learning_rate(net.optimizer_, self.spec.learning_rate_init)

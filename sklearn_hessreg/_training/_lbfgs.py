@@ -16,17 +16,22 @@ class LBFGS(Uncompiled, torch.optim.Optimizer):
     """The place of an optimizer in a net whose weights scipy moves.
 
     `evaluations` counts those of loss and gradient in a training, `outcome` is the
-    last run's result.
+    last run's result, `has_failed` tells whether that run broke off.
     """
 
     def __init__(self, params, lr):
-        super().__init__(params, {"lr": lr, "evaluations": 0})
+        super().__init__(params, {"lr": lr, "evaluations": 0, "has_failed": False})
         self.outcome = None
 
     @property
     def has_ended(self):
         """Whether a run has ended by itself: converged, or unable to go on."""
         return self.outcome is not None and self.outcome.status != MAXIMA_REACHED
+
+    @property
+    def has_failed(self):
+        """Whether the weights are where the last run broke off; dumps know it too."""
+        return self.param_groups[0]["has_failed"]
 
 
 class CycleOver(Exception):  # noqa: N818 - it is no error
@@ -46,6 +51,7 @@ def train_by_lbfgs(net, dataset_train, dataset_valid):
         run = Run(net, datasets)
         try:
             optimizer.outcome = run.minimize(*left)
+            group["has_failed"] = run.has_failed()
         except CycleOver:
             continue
         finally:
@@ -76,6 +82,7 @@ class Run:
         self.step = None  # of the last evaluation
         self.loss = None  # what is recorded of that at x
         self.is_over = False  # an iteration whose epoch has not been ended
+        self.overflowed = False  # whether a loss or gradient was not finite
 
     def minimize(self, max_iter, max_fun):
         """Minimise the penalised loss by the options that MLPClassifier gives."""
@@ -110,7 +117,19 @@ class Run:
         )
         net.optimizer_.param_groups[0]["evaluations"] += 1
         self.loss = self.step["loss"] if self.loss is None else self.loss
-        return value, self._join([parameter.grad for parameter in self.parameters])
+        gradient = self._join([parameter.grad for parameter in self.parameters])
+        self.overflowed |= not (np.isfinite(value) and np.isfinite(gradient).all())
+        return value, gradient
+
+    def has_failed(self):
+        """Tell whether the run broke off where the gradient is large.
+
+        scipy may take the end of one that has overflowed for convergence.
+        """
+        optimizer, tol = self.net.optimizer_, self.net.spec.tol
+        broke_off = self.overflowed or optimizer.outcome.status != 0
+        steepest = np.abs(optimizer.outcome.jac).max()
+        return optimizer.has_ended and broke_off and not steepest <= tol
 
     def note(self, intermediate_result):
         """Hold the point to which an iteration has come, the last one evaluated."""

@@ -54,7 +54,7 @@ class MLPNet(ShortcutNet):
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.validated_ = []
-        self.stop_training_ = False
+        self.stop_training_ = self.is_interrupted_ = False
         self.listeners_, self.flat_weights_ = {}, []
         self.is_unwatched_, self.layers_ = None, []
 

@@ -134,13 +134,13 @@ def _end(net, n_callbacks):
     begun = net.n_epochs_begun_
     stopped = net.stop_training_
     net.begin_training(None)
-    net.stop_training_ = stopped
+    net.stop_training_, net.is_interrupted_ = stopped, finished < begun
     net.module_.eval()
     if net.history:
         net.history[-1]["batches"] = []
     if finished == 0:
         raise KeyboardInterrupt
-    if finished < begun:
+    if net.is_interrupted_:
         warn_at_caller(
             f"Training interrupted by user in epoch {net.epoch}, whose finished "
             "batches are kept."

@@ -48,7 +48,7 @@ def settle(net, goes_on):
     net.snapshots_, net.stacked_ = None, None
     if method.k == 0:
         return
-    net.snapshots_ = method.members(net, callbacks["convergence"].monitored())
+    net.snapshots_ = method.members(net, callbacks["convergence"].monitored(net))
     latest = net.snapshots_[-1]
     finished = any(latest is snapshot for snapshot in method.snapshots_)
     if finished and not goes_on:

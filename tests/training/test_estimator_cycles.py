@@ -231,7 +231,7 @@ def test_predictions_are_the_mean_of_the_plain_networks(both):
 
 def test_training_that_does_not_converge_is_that_without_the_method():
     options = {"max_iter": 8, "random_state": 0}
-    with pytest.warns(ConvergenceWarning, match=r"No weight was re-initialised"):
+    with pytest.warns(ConvergenceWarning, match=r"no weight was re-initialised"):
         default = HessianRegularizedMLPClassifier(**options).fit(X, Y)
     plain = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y)
     assert np.array_equal(default.predict_proba(X), plain.predict_proba(X))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, minimize
 from scipy.sparse import csr_array
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from skorch.callbacks import Callback
 from training_cases import DATA, X, Y, make_spec
@@ -54,6 +56,42 @@ def test_weights_equal_those_of_mlpclassifier_while_line_searches_agree(
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-10)
     assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-11)
     assert ours.n_iter_ == theirs.n_iter_ == len(ours.loss_curve_) == 8
+
+
+@pytest.mark.parametrize("k", [0, 70])
+@pytest.mark.parametrize("case", ["false convergence", "abnormal end"])
+def test_a_run_that_breaks_off_has_failed(case, k):
+    if case == "false convergence":  # as scipy has it
+        W, _ = load_wine(return_X_y=True)
+        rows, y, seed = W[:, 1:], W[:, 0], 1
+    else:
+        D, d = load_diabetes(return_X_y=True)
+        rows, y, seed = D / D.std(0) * 30, d / 100, 0
+    options = {"solver": "lbfgs", "random_state": seed, "max_iter": 100, "k": k}
+    reg = HessianRegularizedMLPRegressor("poisson", (10,), **options)
+    with pytest.warns(ConvergenceWarning, match="(?s)lbfgs failed to converge.*scale"):
+        reg.fit(rows, y)
+    assert len(reg.snapshots_) == 1
+    assert reg.snapshots_[0].score is None or k == 0
+    loaded = pickle.loads(pickle.dumps(reg))
+    assert np.array_equal(loaded.predict(rows), reg.predict(rows))
+
+
+def test_a_run_that_breaks_off_adds_no_snapshot(monkeypatch):
+    clf = make(n_snapshots=3, max_iter=500, tol=0.01).fit(X, Y)
+    runs = []
+
+    def fail_in_the_second(run):
+        runs.append(run)
+        return len(runs) == 2
+
+    monkeypatch.setattr(_lbfgs.Run, "has_failed", fail_in_the_second)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
+        failed = make(n_snapshots=3, max_iter=500, tol=0.01).fit(X, Y)
+    assert [s.score for s in failed.snapshots_] == [clf.snapshots_[0].score]
+    assert np.array_equal(failed.coefs_[0], clf.snapshots_[0].coefs[0])
+    loaded = pickle.loads(pickle.dumps(failed))
+    assert len(loaded.snapshots_) == 1
 
 
 def test_loss_at_convergence_equals_that_of_mlpclassifier():
