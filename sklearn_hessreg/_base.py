@@ -41,6 +41,7 @@ from sklearn_hessreg._validation import (
     check_continuation,
     check_convertible,
     check_device,
+    check_random_state_repeats,
     check_sample_weight,
     check_takes_weight,
     resolve_parameters,
@@ -264,6 +265,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Make what writes the state of this fit to a file, if it is asked for."""
         if params["checkpoint"] is None:
             return None
+        check_random_state_repeats(params["random_state"])
         names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
         # without class weights, which are among the parameters
         arrays = dict(zip(names, (*data[:2], data[3], *_arrays_of(valid)), strict=True))

@@ -145,6 +145,16 @@ def _check_sharded(params):
             )
 
 
+def check_random_state_repeats(random_state):
+    """Refuse, beside a checkpoint, what a second call of fit would find advanced."""
+    if random_state is not None and not isinstance(random_state, Integral):
+        raise ValueError(
+            f"checkpoint cannot be used with random_state={random_state!r}, from which "
+            "each call of fit draws other numbers: fit called again would be another "
+            "fit. Use an integer, or None with the name of a file."
+        )
+
+
 def check_continuation(params, trained):
     """Refuse to train on a net with other parameters than those it was built with."""
     for name, value in trained.items():

@@ -14,6 +14,7 @@ from sklearn_hessreg._checkpoint._generators import (
     restore_generators,
 )
 from sklearn_hessreg._checkpoint._history import PickledRows
+from sklearn_hessreg._checkpoint._memory import pickles_of
 from sklearn_hessreg._checkpoint._net_state import (
     capture_net,
     modules_of,
@@ -78,8 +79,10 @@ class FitCheckpoint(Callback):
 
     What a callback has learnt is each attribute that ends in an underscore, or that is
     not among the arguments of its ``__init__``. ``on_train_begin`` is called once more
-    before it is restored. Attributes of a net of your own class, and those of its
-    modules that are neither weights nor buffers, are not stored.
+    before it is restored. Of a net of your own class each attribute that training has
+    changed is stored; of an object with a ``state_dict``, such as a ``GradScaler`` or
+    an average of the weights, that. Attributes of modules that are neither weights nor
+    buffers are not stored.
 
     An interruption leaves the file, as does an error. skorch has one exception for
     Ctrl-C and for a callback that ends the training, so only of its EarlyStopping and
@@ -128,7 +131,7 @@ class FitCheckpoint(Callback):
 
     def initialize(self):
         """Belong to no training."""
-        self.file_ = self.begin_ = self.end_ = self.rows_ = None
+        self.file_ = self.begin_ = self.end_ = self.rows_ = self.own_ = None
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -141,7 +144,7 @@ class FitCheckpoint(Callback):
         self.file_ = StateFile(self.path, describe_net(net, X, y, self), "path")
         self.max_epochs_, self.epochs_ = net.max_epochs, 0
         self.begin_ = capture_generators(net)
-        self.end_, self.rows_ = None, PickledRows()
+        self.end_, self.rows_, self.own_ = None, PickledRows(), pickles_of(net)
         state = self.file_.load()
         if state is None:
             self._write(net)
@@ -198,7 +201,7 @@ class FitCheckpoint(Callback):
     def _write(self, net, has_ended=False):
         """Write the state."""
         state = {
-            "net": capture_net(net, self.rows_, self),
+            "net": capture_net(net, self.rows_, self, self.own_),
             "begin": self.begin_,
             "generators": capture_generators(net),
             "epochs": self.epochs_,

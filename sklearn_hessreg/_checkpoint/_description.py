@@ -132,7 +132,7 @@ def describe(value, depth=0):
     if isinstance(value, GENERATORS):
         return f"{name} {joblib.hash(value)}"
     if isinstance(value, np.generic):
-        return repr(value)
+        return repr(value.item())
     if isinstance(value, partial):
         return f"partial({within([value.func, value.args, value.keywords])})"
     if (text := _describe_data(value, within)) is not None:
@@ -178,7 +178,7 @@ def _describe_parts(value, within, name):
     """Describe a container, or an object by its attributes."""
     if isinstance(value, dict):
         parts = [f"{within(key)}: {within(part)}" for key, part in value.items()]
-        return f"{{{', '.join(parts)}}}"
+        return f"{{{', '.join(sorted(parts))}}}"  # of keywords, the order is nothing
     if isinstance(value, (set, frozenset)):
         return f"{name} {sorted(map(within, value))}"
     if isinstance(value, (list, tuple)):

@@ -16,6 +16,9 @@ from sklearn_hessreg._checkpoint._fingerprint import differences
 from sklearn_hessreg._checkpoint._pickle import dump
 
 
+LONGEST_LINE = 2**24  # bytes of the description, of which few fits have a thousandth
+
+
 class StateFile:
     """The file of one fit.
 
@@ -52,7 +55,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         with file:
-            if not self._is_own(file.readline()):
+            if not self._is_own(file.readline(LONGEST_LINE)):
                 return None
             self.is_there = True
             try:
@@ -124,7 +127,7 @@ class StateFile:
         except FileNotFoundError:  # somebody has deleted it
             return
         with file:
-            self._is_own(file.readline())
+            self._is_own(file.readline(LONGEST_LINE))
 
     def _leftovers(self):
         """List files that were begun and not moved."""

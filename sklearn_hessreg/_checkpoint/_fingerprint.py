@@ -32,13 +32,13 @@ def hash_array(array):
 def differences(there, here):
     """Say in what two fits differ."""
     for name in here["parameters"] | there["parameters"]:
-        one, two = (fit["parameters"].get(name) for fit in (there, here))
+        one, two = (fit["parameters"].get(name, "missing") for fit in (there, here))
         if one != two:
             yield f"{name} was {one} there and is {two} here"
     for name in here["data"] | there["data"]:
         if there["data"].get(name) != here["data"].get(name):
             yield f"{name} has other values than there"
     for name, two in here["versions"].items():
-        one = there["versions"].get(name)
+        one = there["versions"].get(name, "missing")
         if one != two:
             yield f"{name} was of version {one} there and is of {two} here"

@@ -1,10 +1,19 @@
-"""What a callback has learnt: taken from one, given to another of the same class."""
+"""What a callback, or a net of one's own, has learnt: taken, and given to another."""
 
+import pickle
 from inspect import Parameter, signature
 
+from skorch import NeuralNet
 from skorch.callbacks import EpochScoring
 
 from sklearn_hessreg._checkpoint._generators import GENERATORS
+
+# what skorch keeps in a net, beside its modules and optimizers
+_OF_SKORCH = {
+    *("_modules", "_criteria", "_optimizers", "_params_to_validate", "prefixes_"),
+    *("callbacks_", "history_", "initialized_", "virtual_params_", "init_context_"),
+    *("cuda_dependent_attributes_", "classes_inferred_", "max_epochs", "verbose"),
+}
 
 
 def parameters_of(callback):
@@ -32,7 +41,7 @@ def memory_of(callback):
     values, parts = {}, {}
     for name in state.keys() - parameters_of(callback) - _caches(callback):
         value = state[name]
-        if not isinstance(value, type) and hasattr(value, "load_state_dict"):
+        if _has_state(value):
             parts[name] = value.state_dict()
         elif not callable(value) and not isinstance(value, GENERATORS):
             values[name] = value
@@ -45,15 +54,92 @@ def remember(callback, memory):
         callback.__setstate__({**vars(callback), **memory["values"]})
     else:
         vars(callback).update(memory["values"])
-    for name, state in memory["parts"].items():
-        part = getattr(callback, name, None)
+    _load_parts(callback, memory["parts"])
+
+
+def _load_parts(owner, parts):
+    """Give the objects that an owner has made anew the state of those it had."""
+    for name, state in parts.items():
+        part = getattr(owner, name, None)
         if part is None:
             raise ValueError(
-                f"The callback {type(callback).__name__} had an object in {name} whose "
-                "state is in the checkpoint, and has made none when training began "
-                "again. Let it make one in on_train_begin."
+                f"{type(owner).__name__} had an object in {name} whose state is in the "
+                "checkpoint, and has made none when training began again. Let it make "
+                "one in __init__, initialize or on_train_begin."
             )
         part.load_state_dict(state)
+
+
+def pickles_of(net):
+    """Pickle the attributes of a net that are its own; None of one that cannot be."""
+    return {name: _pickled(value) for name, value in _own_values(net).items()}
+
+
+def memory_of_net(net, begin):
+    """Take what a net of one's own has learnt since its training began.
+
+    `begin` are its pickles then. What is as it was has been set by the user, and may
+    be another in the next process, as may an object that cannot be pickled.
+    """
+    values = {}
+    for name, value in _own_values(net).items():
+        pickled = _pickled(value)
+        if pickled is None and name not in begin:
+            raise ValueError(
+                f"The net {type(net).__name__} cannot be stored, as its attribute "
+                f"{name} cannot be pickled. Give it a state_dict and load_state_dict, "
+                "or make it before training begins."
+            )
+        if pickled != begin.get(name):
+            values[name] = pickled
+    return {"values": values, "parts": _parts(_own_attributes(net))}
+
+
+def remember_net(net, memory):
+    """Give a net the memory of another one."""
+    vars(net).update({n: pickle.loads(v) for n, v in memory["values"].items()})
+    _load_parts(net, memory["parts"])
+
+
+def _own_attributes(net):
+    """Map names to the attributes of a net that skorch does not manage."""
+    managed = {*net._modules, *net._criteria, *net._optimizers}
+    managed |= {f"{name}_" for name in managed} | _OF_SKORCH
+    return {
+        name: value
+        for name, value in vars(net).items()
+        if name not in managed and "__" not in name and not isinstance(value, type)
+    }
+
+
+def _own_values(net):
+    """Map names to those attributes that are values; of parameters, plain ones."""
+    parameters = signature(type(net).__init__).parameters.keys()
+    parameters |= signature(NeuralNet.__init__).parameters.keys()
+    return {
+        name: value
+        for name, value in _own_attributes(net).items()
+        if not (_has_state(value) or callable(value) or isinstance(value, GENERATORS))
+        and (name not in parameters or isinstance(value, (bool, int, float, str)))
+    }
+
+
+def _parts(attributes):
+    """Collect the states of what keeps its own."""
+    return {n: part.state_dict() for n, part in attributes.items() if _has_state(part)}
+
+
+def _has_state(value):
+    """Tell whether a value is an object with a state of its own, such as a module."""
+    return not isinstance(value, type) and hasattr(value, "load_state_dict")
+
+
+def _pickled(value):
+    """Pickle a value; None if that cannot be."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception:  # whatever its way to be pickled raises
+        return None
 
 
 def _caches(callback):

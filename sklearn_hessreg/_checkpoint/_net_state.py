@@ -5,7 +5,12 @@ from skorch.callbacks import PrintLog
 from torch.nn import Module
 
 from sklearn_hessreg._checkpoint._history import unpickle_rows
-from sklearn_hessreg._checkpoint._memory import memory_of, remember
+from sklearn_hessreg._checkpoint._memory import (
+    memory_of,
+    memory_of_net,
+    remember,
+    remember_net,
+)
 
 
 def modules_of(net):
@@ -14,10 +19,11 @@ def modules_of(net):
     return {name: part for name, part in named.items() if isinstance(part, Module)}
 
 
-def capture_net(net, rows, but):
+def capture_net(net, rows, but, begin):
     """Collect the state of a net, by reference, without the memory of one callback.
 
-    `rows` are the pickled ones of its history.
+    `rows` are the pickled ones of its history, `begin` what `pickles_of` returned when
+    training began.
     """
     own_step = type(net).train_step is not NeuralNet.train_step
     optimizers = _optimizers_of(net).items()
@@ -30,6 +36,7 @@ def capture_net(net, rows, but):
         "optimizers": {name: part.state_dict() for name, part in optimizers},
         "history": rows.update(net.history),
         "callbacks": {name: memory_of(callback) for name, callback in callbacks},
+        "own": memory_of_net(net, begin),
     }
 
 
@@ -42,6 +49,7 @@ def restore_net(net, state, but):
     net.history[:] = unpickle_rows(state["history"])
     for name, callback in callbacks_of(net, but).items():
         remember(callback, state["callbacks"][name])
+    remember_net(net, state["own"])
 
 
 def _optimizers_of(net):

@@ -4,6 +4,7 @@ import json
 import pickle
 
 import joblib
+import numpy as np
 
 from sklearn_hessreg._checkpoint import hash_array, versions
 
@@ -22,12 +23,23 @@ def describe_fit(params, data):
 
 
 def _describe(name, value):
-    """Write a parameter as text, what has no plain text by its hash."""
+    """Write a parameter as text, what has no plain text by its hash.
+
+    A dict is the same in any order, and with the numbers of numpy in it.
+    """
+    if isinstance(value, dict):
+        pairs = sorted((_plain(key), _plain(part)) for key, part in value.items())
+        return f"{{{', '.join(f'{key}: {part}' for key, part in pairs)}}}"
     try:
         json.dumps(value)
     except (TypeError, ValueError):
         return f"{type(value).__name__} {_hash_object(name, value)}"
     return repr(value)
+
+
+def _plain(value):
+    """Write a key or a value of a dict as Python writes it."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _hash_object(name, value):

@@ -12,7 +12,10 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_cases import X, Y, assert_same
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+)
 from sklearn_hessreg._training import Checkpoint
 from sklearn_hessreg._training._net import MLPNet
 
@@ -198,12 +201,34 @@ def test_draws_of_no_seed_are_resumed(interrupted):
     assert one.net_.spec.seed == two.net_.spec.seed
 
 
-def test_the_users_random_state_ends_where_it_would(interrupted):
-    path = interrupted(random_state=np.random.RandomState(3))
-    one, two = np.random.RandomState(3), np.random.RandomState(3)
-    make(random_state=one, checkpoint=path).fit(X, Y)
-    make(random_state=two).fit(X, Y)
-    assert one.randint(1000) == two.randint(1000)
+def test_a_random_state_that_each_call_advances_is_refused(tmp_path):
+    state = np.random.RandomState(3)
+    clf = make(random_state=state, checkpoint=tmp_path / "state")
+    with pytest.raises(ValueError, match=r"random_state=RandomState.*Use an integer"):
+        clf.fit(X, Y)
+    assert os.listdir(tmp_path) == []
+    assert state.randint(1000) == np.random.RandomState(3).randint(1000)
+
+
+@pytest.mark.parametrize(
+    "class_weight",
+    [
+        {2: 2.0, 1: 1.0, 0: 3.0},
+        {np.int64(0): np.float64(3), np.int64(1): 1.0, np.int64(2): 2.0},
+    ],
+    ids=["order", "numpy"],
+)
+def test_equal_dicts_are_one_parameter(interrupted, class_weight):
+    path = interrupted(class_weight={0: 3.0, 1: 1.0, 2: 2.0})
+    make(class_weight=class_weight, checkpoint=path).fit(X, Y)
+    assert not path.exists()
+
+
+def test_a_parameter_that_the_other_fit_lacks_is_named_as_missing(interrupted):
+    path = interrupted()
+    reg = HessianRegularizedMLPRegressor(checkpoint=path)
+    with pytest.raises(ValueError, match="class_weight was None there and is missing"):
+        reg.fit(X, Y)
 
 
 def test_a_warm_start_goes_on_too(interrupted):
@@ -278,6 +303,14 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_left(tmp_path):
     with pytest.raises(ValueError, match=r"model\.pkl.* is no checkpoint"):
         make(checkpoint=path).fit(X, Y)
     assert np.array_equal(pickle.loads(path.read_bytes()), X)
+
+
+def test_a_large_file_without_lines_is_refused_unread(tmp_path):
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(2**36)  # a hole
+    with pytest.raises(ValueError, match=r"image.* is no checkpoint"):
+        make(checkpoint=path).fit(X, Y)
 
 
 def test_a_damaged_file_is_an_error_with_a_way_out(interrupted):
