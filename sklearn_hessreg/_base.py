@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 from skorch.utils import to_tensor
 
 from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
@@ -137,12 +137,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             if incremental:
                 _refuse_checkpoint(params["checkpoint"])
             ranks = sharing_ranks(params, getattr(X, "columns", ()))
-            prepare = partial(self._check_data, X, y, continuing)
             if ranks is None:
-                X, y = prepare()
+                X, y = self._check_data(X, y, continuing)
                 learn_targets(y, continuing)
             else:
-                prepare = partial(_with_weights, prepare, sample_weight)
+                prepare = partial(self._check_shard, X, y, sample_weight, continuing)
                 X, y, sample_weight = unite(ranks, "checking the data", prepare)
                 learn = partial(learn_targets, y, continuing)
                 learn_alike(ranks, learn, lambda: getattr(self, "classes_", ()))
@@ -198,10 +197,22 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             self._sparse_targets = issparse(y)
         return X, self._check_y(y, continuing)
 
+    def _check_shard(self, X, y, sample_weight, continuing):
+        """Validate the data of this rank, which may have no rows."""
+        if _num_samples(X) == _num_samples(y) == 0:
+            dtype = self._dtype() if continuing else accepted_dtypes(X)
+            check = {"accept_sparse": "csr", "dtype": dtype, "reset": not continuing}
+            self._sparse_targets = issparse(y)
+            X = validate_data(self, X, ensure_min_samples=0, **check)
+            return X, np.empty(0), None
+        X, y = self._check_data(X, y, continuing)
+        return X, y, check_sample_weight(sample_weight, X)
+
     def _validation_data(self, validation, params, data, ranks):
         """Return validation data, None, or what takes them from the training data."""
         if any(part is not None for part in validation):
-            check = partial(self._check_validation_set, validation, *data[:2])
+            shard = ranks is not None
+            check = partial(self._check_validation_set, validation, *data[:2], shard)
             if ranks is None:
                 return check()
             return unite(ranks, "checking the validation data", check)
@@ -394,12 +405,6 @@ def _refuse_checkpoint(checkpoint):
             "Set it to None and dump the estimator after a call, for instance with "
             "joblib: a dump goes on to the same bits."
         )
-
-
-def _with_weights(check, sample_weight):
-    """Check X and y, and weights if there are any."""
-    X, y = check()
-    return X, y, check_sample_weight(sample_weight, X)
 
 
 def _describe_outcome(outcome):

@@ -594,12 +594,12 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
             check_classes(self.classes_[y])
         return X, y, *weights
 
-    def _check_validation_set(self, validation, X, y):
+    def _check_validation_set(self, validation, X, y, shard):
         """Validate the user's own validation data against the training data."""
         encode_y = partial(
             encode_validation, classes=self.classes_, multilabel=y.ndim == 2
         )
-        return check_validation_set(self, *validation, X.dtype, encode_y)
+        return check_validation_set(self, *validation, X.dtype, encode_y, shard)
 
     def _strata(self):
         """Name the classes by which a validation split is stratified."""

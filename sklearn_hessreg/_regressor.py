@@ -546,14 +546,14 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         y = as_floats(y, X.dtype)
         return drop_weightless(X, y, *check_weights(sample_weight, X))
 
-    def _check_validation_set(self, validation, X, y):
+    def _check_validation_set(self, validation, X, y, shard):
         """Validate the user's own validation data against the training data."""
         encode_y = partial(
             self._encode_validation,
             n_outputs=1 if y.ndim == 1 else y.shape[1],
             dtype=X.dtype,
         )
-        return check_validation_set(self, *validation, X.dtype, encode_y)
+        return check_validation_set(self, *validation, X.dtype, encode_y, shard)
 
     def _encode_validation(self, y_val, n_outputs, dtype):
         """Check the targets of the user's own validation data."""

@@ -238,10 +238,17 @@ def _of_numpy(dtype):
 
 
 def check_sample_weight(sample_weight, X):
-    """Return the weights of the samples as an array, or None where there are none."""
+    """Return the weights of a rank's samples as an array, or None; all may be zero.
+
+    They are checked when those of all ranks are together.
+    """
     if sample_weight is None:
         return None
-    return _check_sample_weight(sample_weight, X, dtype=np.float64)
+    weight = np.asarray(sample_weight, np.float64)
+    if weight.ndim == 0:
+        weight = np.full(X.shape[0], weight)
+    check_consistent_length(weight, X)
+    return weight
 
 
 def weights_differ(weight):
@@ -388,8 +395,13 @@ def _obstacle_to_strata(y, fraction, classes):
     return None
 
 
-def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, encode):
-    """Validate the caller's own validation set; `encode` checks the targets."""
+def check_validation_set(
+    estimator, X_val, y_val, sample_weight_val, dtype, encode, shard
+):
+    """Validate the caller's own validation set; `encode` checks the targets.
+
+    That of a rank, a `shard`, may have no rows, or none that counts.
+    """
     if X_val is None or y_val is None:
         raise ValueError(
             f"X_val is {_word_for(X_val)}, y_val is {_word_for(y_val)}, "
@@ -398,12 +410,21 @@ def check_validation_set(estimator, X_val, y_val, sample_weight_val, dtype, enco
         )
     try:
         X_val = validate_data(
-            estimator, X_val, accept_sparse="csr", dtype=dtype, reset=False
+            estimator,
+            X_val,
+            accept_sparse="csr",
+            dtype=dtype,
+            reset=False,
+            ensure_min_samples=0 if shard else 1,
         )
     except ValueError as error:
         raise ValueError(f"X_val cannot be used for validation: {error}") from error
-    y_val = encode(y_val)
     check_consistent_length(X_val, y_val)
+    if shard and not np.any(1 if sample_weight_val is None else sample_weight_val):
+        X_val = X_val[:0]
+    if X_val.shape[0] == 0:
+        return X_val, np.empty(0), np.empty(0)
+    y_val = encode(y_val)
     weight, _ = check_weights(sample_weight_val, X_val)
     return drop_weightless(X_val, y_val, weight)
 

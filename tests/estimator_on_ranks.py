@@ -81,6 +81,52 @@ def early_stopping_takes_own_validation_rows_of_each_rank():
     assert_as_on_one(model, one)
 
 
+def a_rank_without_rows_takes_part():
+    for S in X, csr_matrix(X):
+        model = Classifier(k=70, reinit_every=2)
+        mine = slice(0, len(Y) * (1 - dist.get_rank()))
+        model.fit(S[mine], Y[mine])
+        assert_as_on_one(model, on_one(Classifier(k=70, reinit_every=2), S, Y))
+
+
+def a_rank_without_rows_needs_no_arrays_of_their_kind():
+    mine = (X, Y) if dist.get_rank() else (np.empty((0, 4), "f4"), [])
+    model = Classifier(k=0).fit(*mine)
+    assert_as_on_one(model, on_one(Classifier(k=0), X, Y))
+
+
+def no_rows_on_any_rank_are_refused():
+    with pytest.raises(ValueError, match="No rank has rows"):
+        Classifier().fit(X[:0], Y[:0])
+
+
+def a_rank_whose_rows_have_no_weight_takes_part():
+    weight = np.repeat([1.0, 0.0], [60, 90])  # the second rank has the last 30
+    model = Classifier(k=0).fit(own(X), own(Y), own(weight))
+    assert_as_on_one(model, on_one(Classifier(k=0), X, Y, weight))
+
+
+def weights_that_are_all_zero_are_refused():
+    with pytest.raises(ValueError, match=r"(?i)all.*zero|non-zero"):
+        Classifier().fit(own(X), own(Y), np.zeros(len(own(Y))))
+
+
+def a_rank_without_validation_rows_takes_part():
+    for weight in None, np.repeat([1.0, 0.0], [50, 100]):
+        mine = slice(0, 50 * (1 - dist.get_rank())) if weight is None else slice(None)
+        shard = own if weight is not None else lambda rows: rows[mine]
+        options = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.1}
+        model = Classifier(**options).fit(
+            own(X),
+            own(Y),
+            X_val=shard(X),
+            y_val=shard(Y),
+            sample_weight_val=None if weight is None else shard(weight),
+        )
+        one = on_one(Classifier(**options), X, Y, X_val=X[:50], y_val=Y[:50])
+        assert_as_on_one(model, one)
+
+
 def sparse_rows_train_as_one_process():
     S = csr_matrix(X * (np.random.default_rng(0).random(X.shape) < 0.05))
     model = Classifier(k=0).fit(own(S), own(Y))
@@ -179,6 +225,12 @@ CHECKS = {
         for check in (
             early_stopping_scores_the_rows_of_all,
             early_stopping_takes_own_validation_rows_of_each_rank,
+            a_rank_without_rows_takes_part,
+            a_rank_without_rows_needs_no_arrays_of_their_kind,
+            no_rows_on_any_rank_are_refused,
+            a_rank_whose_rows_have_no_weight_takes_part,
+            weights_that_are_all_zero_are_refused,
+            a_rank_without_validation_rows_takes_part,
             sparse_rows_train_as_one_process,
             partial_fit_trains_as_one_process,
             without_a_seed_all_ranks_draw_as_the_first,

@@ -97,6 +97,6 @@ def check_sharing(notes):
             raise RuntimeError(
                 f"Rank {rank} would share out the work otherwise than rank 0, because "
                 "it rounds otherwise, so the scores would be wrong. Use machines and "
-                "threads of one kind, or score on one rank (group=False) and broadcast "
+                "threads of one kind, or score on one rank and broadcast "
                 "the scores."
             )

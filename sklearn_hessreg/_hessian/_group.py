@@ -122,9 +122,8 @@ class Ranks:
         """Say after a while that others are waited for, and at the end that in vain."""
         here = f"Rank {self.rank} of {self.size}"
         advice = (
-            "All processes of the group have to take part, without others' operations "
-            "in between; group=False scores in one process alone, and data=None leaves "
-            "each rank's HessianReinit to itself."
+            "All processes of the group have to take part, with the same calls in the "
+            "same order."
         )
         said = (f"{here} has waited {PATIENCE:g} s for the others at: {stage}.", advice)
         timer = threading.Timer(PATIENCE, logger.warning, ["%s %s", *said])

@@ -65,27 +65,34 @@ def unite(ranks, stage, prepare):
     """Return X, y and weights of all processes, as of one after the other.
 
     `prepare()` returns this one's checked X, y and weights, which may be None; where it
-    fails all stop.
+    fails all stop. A process without rows has a kind of data only in their width.
     """
     own = []
 
     def describe():
         X, y, weight = prepare()
         own.append(X)
-        kind = X.shape[1:], y.shape[1:], X.dtype.name, y.dtype.kind, weight is not None
+        kind = X.shape[1], y.shape[1:], X.dtype.name, y.dtype.kind, weight is not None
         return kind, y, weight
 
-    kinds, y, weight = zip(*ranks.gather(stage, describe), strict=True)
-    for rank, kind in enumerate(kinds):
-        if kind != kinds[0]:
+    found = ranks.gather(stage, describe)
+    with_rows = [(kind, y, weight) for kind, y, weight in found if len(y)]
+    if not with_rows:
+        raise ValueError(f"No rank has rows ({stage}). Give rows to at least one.")
+    (kind, *_), *_ = with_rows
+    for rank, (other, y, _) in enumerate(found):
+        if other != kind if len(y) else other[0] != kind[0]:
             raise ValueError(
-                "The ranks have data of different kinds (shape of a row, shape of a "
-                f"target, dtype, kind of the targets, with weights): {kinds[0]} on "
-                f"rank 0, {kind} on rank {rank}. Give all ranks rows of one kind."
+                "The ranks have data of different kinds (number of features, shape of "
+                "a target, dtype, kind of the targets, with weights): there are "
+                f"{kind}, and {other} on rank {rank}. Give all ranks rows of one kind."
             )
-    sizes = [len(part) for part in y]
-    X = ShardedRows.of(*own, sum(sizes[: ranks.rank]), sum(sizes))
-    return X, np.concatenate(y), None if weight[0] is None else np.concatenate(weight)
+    sizes = [len(y) for _, y, _ in found]
+    X = own[0].astype(kind[2], copy=False)
+    _, y, weight = zip(*with_rows, strict=True)
+    weight = None if weight[0] is None else np.concatenate(weight)
+    X = ShardedRows.of(X, sum(sizes[: ranks.rank]), sum(sizes))
+    return X, np.concatenate(y), weight
 
 
 def check_begin(net, train_data):
