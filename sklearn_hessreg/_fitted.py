@@ -120,6 +120,11 @@ class FittedNet:
             )
         ]
 
+    @property
+    def _no_improvement_count(self):
+        """Epochs in a row without improvement, as loops over MLPClassifier read it."""
+        return self._progress("_no_improvement_count").plateau_.misses
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
 

@@ -21,6 +21,8 @@ class Head:
 
     score_name: ClassVar[str] = "accuracy"
     score_column: ClassVar[str] = "valid_acc"  # of the history
+    # what helps where training overflows
+    to_scale: ClassVar[str] = "features, for instance with StandardScaler"
 
     def prepare(self, outputs):
         """Return that from which both the loss and its derivative are computed."""
@@ -131,6 +133,10 @@ class _Numbers(Head):
 
     score_name: ClassVar[str] = "R²"
     score_column: ClassVar[str] = "valid_r2"
+    to_scale: ClassVar[str] = (
+        "features and the targets, for instance with StandardScaler and "
+        "TransformedTargetRegressor"
+    )
 
     def target(self, y, dtype):
         """Turn numbers into a matrix of floats."""

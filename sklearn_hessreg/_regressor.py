@@ -21,6 +21,7 @@ from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._targets import (
     as_floats,
+    check_loss_is_finite,
     check_counts,
     check_same_width,
     check_scored,
@@ -544,7 +545,9 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""
         y = as_floats(y, X.dtype)
-        return drop_weightless(X, y, *check_weights(sample_weight, X))
+        X, y, *weights = drop_weightless(X, y, *check_weights(sample_weight, X))
+        check_loss_is_finite(y, _head(self.loss, float(self.delta)).criterion)
+        return X, y, *weights
 
     def _check_validation_set(self, validation, X, y, shard):
         """Validate the user's own validation data against the training data."""

@@ -1,11 +1,15 @@
 """Targets of regression: from what the user gives to finite numbers of few columns."""
 
+from numbers import Real
+
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, column_or_1d
 
 from sklearn_hessreg._compat import warn_at_caller
 
+_SCALE = "Scale them, for instance by TransformedTargetRegressor, or pass X as float64."
 _SHAPES = "(n_samples,), or (n_samples, n_outputs) for several outputs"
 
 
@@ -22,7 +26,11 @@ def check_targets(y, name="y"):
         )
     try:
         y = check_array(
-            y, ensure_2d=False, allow_nd=True, dtype="numeric", input_name=name
+            _objects_as_floats(y),
+            ensure_2d=False,
+            allow_nd=True,
+            dtype="numeric",
+            input_name=name,
         )
     except (TypeError, ValueError) as error:
         raise ValueError(
@@ -41,6 +49,13 @@ def check_targets(y, name="y"):
             f"{name}.reshape(len({name}), -1)."
         )
     return column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
+
+
+def _objects_as_floats(y):
+    """Make floats of numbers that numpy holds as objects, such as Fractions."""
+    y = np.asarray(y)
+    is_numbers = y.dtype == object and all(isinstance(x, Real) for x in y.flat)
+    return y.astype(np.float64) if is_numbers else y
 
 
 def check_same_width(y, n_outputs, name="y"):
@@ -70,10 +85,20 @@ def as_floats(y, dtype, name="y"):
     if not np.isfinite(floats).all():
         raise ValueError(
             f"{name} has targets that are infinite in {np.dtype(dtype)}, the dtype of "
-            f"X: the largest is {np.abs(y).max():g}. Scale them, for instance by "
-            "TransformedTargetRegressor, or pass X as float64."
+            f"X: the largest is {np.abs(y).max():g}. {_SCALE}"
         )
     return floats
+
+
+def check_loss_is_finite(y, criterion, name="y"):
+    """Refuse targets whose loss overflows even beside predictions of zero."""
+    target = torch.from_numpy(y)
+    loss = criterion()(torch.zeros_like(target), target)
+    if not torch.isfinite(loss):
+        raise ValueError(
+            f"The loss of the targets in {name} overflows in {y.dtype}, the dtype of "
+            f"X: the largest is {np.abs(y).max():g}. {_SCALE}"
+        )
 
 
 def check_scored(y, stops_by_r2):

@@ -518,6 +518,14 @@ def test_fits_in_threads_give_the_same_models_and_leave_the_global_generator():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_epochs_without_improvement_can_be_read_in_a_loop_of_partial_fit():
+    clf = make(k=0, tol=10.0)
+    counts = [
+        clf.partial_fit(X, Y, classes=range(3))._no_improvement_count for _ in range(4)
+    ]
+    assert counts == [0, 1, 2, 3]
+
+
 def test_is_silent_unless_verbose(capsys):
     make().fit(X, Y)
     assert capsys.readouterr().out == ""
@@ -554,6 +562,21 @@ def test_interrupt_keeps_the_finished_epochs():
     with pytest.warns(UserWarning, match="interrupted by user"):
         clf = make(skorch_callbacks=[Interrupt()]).fit(X, Y)
     assert clf.n_iter_ == len(clf.loss_curve_) == 3
+
+
+@pytest.mark.parametrize("k", [0, 70])
+def test_interrupted_training_is_warned_of_once(k):
+    class Interrupt(EpochTimer):
+        def on_batch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise KeyboardInterrupt
+
+    options = {"k": k, "reinit_every": "plateau", "skorch_callbacks": [Interrupt]}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make(**options).fit(X, Y)
+    (message,) = (str(warning.message) for warning in caught)
+    assert "interrupted by user" in message
 
 
 def test_html_representation_names_the_estimator():

@@ -2,6 +2,7 @@
 
 import warnings
 from copy import deepcopy
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -308,6 +309,28 @@ def test_bad_validation_targets_are_refused(case):
     target, options, message = BAD_VALIDATION[case]
     with pytest.raises(ValueError, match=message):
         make(**options).fit(X, Y, X_val=X[: len(target)], y_val=target)
+
+
+def test_targets_whose_loss_overflows_are_named_before_training():
+    reg = make()
+    with pytest.raises(ValueError, match=r"loss of the targets.*float32.*e\+20"):
+        reg.fit(X.astype(np.float32), Y * 1e20)
+    make().fit(X, Y * 1e20)
+    make("huber").fit(X.astype(np.float32), Y * 1e20)
+
+
+def test_a_loss_that_overflows_is_not_blamed_on_the_features_alone():
+    with pytest.raises(ValueError, match="the features and the targets"):
+        make(solver="sgd", learning_rate_init=1e3).fit(X, Y * 1e3)
+
+
+@pytest.mark.parametrize(
+    "convert", [Fraction, lambda i: 10**20 + i], ids=["fraction", "large integer"]
+)
+def test_numbers_that_numpy_holds_as_objects_are_targets(convert):
+    y = [convert(i) for i in range(len(X))]
+    floats = make(k=0).fit(X, np.array(y, dtype=float))
+    assert np.array_equal(make(k=0).fit(X, y).predict(X), floats.predict(X))
 
 
 def test_targets_beyond_the_range_of_float32_are_refused_with_the_ways_out():

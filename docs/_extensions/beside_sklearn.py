@@ -25,6 +25,7 @@ NOTES = {
     "random_state": "None never draws from numpy's global generator",
     "coefs_": "of the last snapshot",
     "intercepts_": "of the last snapshot",
+    "out_activation_": "read-only",
     "loss_curve_": "there with lbfgs too",
     "best_loss_": "there with lbfgs too",
     "t_": "with lbfgs iterations times samples, where scikit-learn has 0",

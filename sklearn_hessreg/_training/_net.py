@@ -242,8 +242,8 @@ class MLPNet(ShortcutNet):
         slower = f"Lower the learning rate (now {lr:g}), or scale"
         return (
             f"in epoch {self.epoch}, so training was stopped and nothing of it kept. "
-            f"{'Scale' if self.spec.solver == 'lbfgs' else slower} the features, for "
-            "instance with StandardScaler."
+            f"{'Scale' if self.spec.solver == 'lbfgs' else slower} the "
+            f"{self.spec.head.to_scale}."
         )
 
     def __getstate__(self):
