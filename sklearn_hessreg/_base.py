@@ -303,8 +303,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         if failed or (outcome is not None and outcome.status != 0 and not by_clock):
             message = (
                 f"lbfgs failed to converge after {n_iter} iteration(s) "
-                f"{_describe_outcome(outcome)}\n\nIncrease max_iter (now {max_iter}) or "
-                f"max_fun (now {net.spec.max_fun}), or scale the features, for "
+                f"{_describe_outcome(outcome)}\n\nIncrease max_iter (now {max_iter}) "
+                f"or max_fun (now {net.spec.max_fun}), or scale the features, for "
                 "instance with StandardScaler."
             )
         elif not net.stop_training_ and n_iter == max_iter and not by_clock:

@@ -21,8 +21,8 @@ from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._targets import (
     as_floats,
-    check_loss_is_finite,
     check_counts,
+    check_loss_is_finite,
     check_same_width,
     check_scored,
     check_targets,

@@ -111,20 +111,22 @@ def weights_that_are_all_zero_are_refused():
         Classifier().fit(own(X), own(Y), np.zeros(len(own(Y))))
 
 
+def validates_as_on_one(shard, weight=()):
+    """Compare a fit whose validation rows, the first 50, are the first rank's."""
+    options = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.1}
+    names = ("X_val", "y_val", "sample_weight_val")
+    given = dict(zip(names, map(shard, (X, Y, *weight)), strict=False))
+    model = Classifier(**options).fit(own(X), own(Y), **given)
+    one = on_one(Classifier(**options), X, Y, X_val=X[:50], y_val=Y[:50])
+    assert_as_on_one(model, one)
+
+
 def a_rank_without_validation_rows_takes_part():
-    for weight in None, np.repeat([1.0, 0.0], [50, 100]):
-        mine = slice(0, 50 * (1 - dist.get_rank())) if weight is None else slice(None)
-        shard = own if weight is not None else lambda rows: rows[mine]
-        options = {"early_stopping": True, "n_iter_no_change": 2, "tol": 0.1}
-        model = Classifier(**options).fit(
-            own(X),
-            own(Y),
-            X_val=shard(X),
-            y_val=shard(Y),
-            sample_weight_val=None if weight is None else shard(weight),
-        )
-        one = on_one(Classifier(**options), X, Y, X_val=X[:50], y_val=Y[:50])
-        assert_as_on_one(model, one)
+    validates_as_on_one(lambda rows: rows[: 50 * (1 - dist.get_rank())])
+
+
+def a_rank_whose_validation_rows_have_no_weight_takes_part():
+    validates_as_on_one(own, [np.repeat([1.0, 0.0], [50, 100])])
 
 
 def sparse_rows_train_as_one_process():
@@ -231,6 +233,7 @@ CHECKS = {
             a_rank_whose_rows_have_no_weight_takes_part,
             weights_that_are_all_zero_are_refused,
             a_rank_without_validation_rows_takes_part,
+            a_rank_whose_validation_rows_have_no_weight_takes_part,
             sparse_rows_train_as_one_process,
             partial_fit_trains_as_one_process,
             without_a_seed_all_ranks_draw_as_the_first,

@@ -15,7 +15,6 @@ import joblib
 from sklearn_hessreg._checkpoint._fingerprint import differences
 from sklearn_hessreg._checkpoint._pickle import dump
 
-
 LONGEST_LINE = 2**24  # bytes of the description, of which few fits have a thousandth
 
 

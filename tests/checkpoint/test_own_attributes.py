@@ -125,7 +125,7 @@ def test_what_training_makes_and_cannot_be_pickled_is_named(tmp_path):
 
     net = make(FitCheckpoint(tmp_path / "night"))
     net.__class__ = Locked
-    with pytest.raises(ValueError, match="Locked cannot be stored.*door_ cannot be"):
+    with pytest.raises(ValueError, match=r"Locked cannot be stored.*door_ cannot"):
         net.fit(X, Y)
 
 
@@ -138,5 +138,5 @@ def test_an_object_that_is_not_made_again_is_named(tmp_path):
     for kill, error in (True, KilledError), (False, ValueError):
         net = make(FitCheckpoint(path))
         net.__class__, net.kill_ = Late, kill
-        with pytest.raises(error, match="killed|Late had an object in late_"):
+        with pytest.raises(error, match=r"killed|Late had an object in late_"):
             net.fit(X, Y)
