@@ -2,27 +2,46 @@
 PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 
-.PHONY: help demo test test-oldest test-newest coverage lint docs bench study
+.PHONY: help demo test test-portable test-oldest test-newest coverage lint docs \
+	bench study
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-.venv/ready: pyproject.toml .constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check \
-		--constraint .constraints.txt --editable ".[dev]"
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check \
+	--constraint .constraints.txt --editable
+
+.venv/package: pyproject.toml .constraints.txt
+	@echo "Installing the package, torch and matplotlib into .venv: 1 GB (4 GB where" \
+		"pip chooses torch for CUDA)."
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) ".[plots]"
 	@touch $@
 
-demo: .venv/ready ## Digits with wrong labels, with and without the method; draws to .demo/.
+.venv/ready: .venv/package
+	@echo "Installing what development needs into .venv: another 1 GB."
+	@$(PIP_INSTALL) ".[dev]"
+	@touch $@
+
+demo: .venv/package ## Digits with wrong labels, with and without the method; draws to .demo/.
 	@MPLBACKEND=agg $(BIN)/python examples/plot_wrong_labels.py .demo
 
 # one thread a process: two test processes share the cores, and the first to be done
 # takes over tests of the other
-PYTEST := -m pytest -q -n 2 --dist worksteal
+PYTEST := -m pytest -n 2 --dist worksteal
 
 test: .venv/ready ## Run the tests and the doctests, those of the pages too.
-	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
+	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow"
+
+# torch and the libraries under it take these for the processor
+portable = ATEN_CPU_CAPABILITY=$(1) MKL_ENABLE_INSTRUCTIONS=$(2) \
+	OPENBLAS_CORETYPE=$(3) ONEDNN_MAX_CPU_ISA=$(2) OMP_NUM_THREADS=1 \
+	$(BIN)/python $(PYTEST)
+
+test-portable: .venv/ready ## Run them as on processors with AVX2, and without.
+	$(call portable,avx2,AVX2,Haswell)
+	$(call portable,default,SSE4_2,Nehalem)
 
 .venv-oldest/ready: pyproject.toml .constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
@@ -55,8 +74,7 @@ docs: .venv/ready ## Build the site in docs/_build/html, every example executed.
 		--keep-going --builder html docs docs/_build/html
 
 .venv/bench-ready: .venv/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check \
-		--constraint .constraints.txt --editable ".[bench]"
+	@$(PIP_INSTALL) ".[bench]"
 	@touch $@
 
 bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour.

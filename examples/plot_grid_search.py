@@ -51,7 +51,6 @@ clf = HessianRegularizedMLPClassifier(
     batch_size=32,
     learning_rate_init=0.003,
     max_iter=60,
-    early_stopping=True,
     n_iter_no_change=4,
     n_snapshots=5,
     random_state=0,

@@ -67,7 +67,7 @@ prepare = make_column_transformer(
     ),
 )
 net = {"hidden_layer_sizes": 32, "batch_size": 64, "random_state": 0}
-stopping = {"early_stopping": True, "n_iter_no_change": 5, "n_snapshots": 4}
+stopping = {"n_iter_no_change": 5, "n_snapshots": 4}
 
 
 def balanced(**settings):
@@ -89,7 +89,7 @@ models = {
         prepare, MLPClassifier(max_iter=30, **net)
     ),
     "balanced, 30 epochs": balanced(k=0, max_iter=30),
-    "balanced, early stopping": balanced(k=0, **stopping),
+    "balanced, early stopping": balanced(k=0, early_stopping=True, **stopping),
     "balanced, in cycles": balanced(**stopping),
 }
 models["balanced, in cycles"].fit(X, y)

@@ -107,7 +107,7 @@ plt.show()
 X = np.load(path, mmap_mode="r")[:-PART, :-1]
 y = np.load(path, mmap_mode="r")[:-PART, -1].astype(int)
 mapped = HessianRegularizedMLPClassifier(
-    early_stopping=True, n_iter_no_change=3, n_snapshots=3, random_state=0
+    n_iter_no_change=3, n_snapshots=3, random_state=0
 )
 accuracy = mapped.fit(X, y).score(test[:, :-1], test[:, -1])
 print(f"{mapped.n_iter_} epochs, {len(mapped.snapshots_)} networks: {accuracy:.3f}")

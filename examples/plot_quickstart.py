@@ -30,15 +30,11 @@ wrong = rng.permutation(len(y_train))[: round(0.2 * len(y_train))]
 y_train[wrong] = 1 - y_train[wrong]
 
 # %%
-# The classifier stands where MLPClassifier stood, with the same parameters. With
-# ``early_stopping`` it sets a tenth of the rows aside. Where MLPClassifier stops, this
-# one keeps the network, draws most of its weights anew and goes on. Predictions are the
-# mean of the networks kept. ``scoring="loss"`` looks at the loss of the rows set aside:
-# their accuracy, by which MLPClassifier stops, stands still too soon on a small table.
+# The classifier stands where MLPClassifier stood, with the same parameters. It sets a
+# tenth of the rows aside. Where their loss no longer falls it keeps the network, draws
+# most of its weights anew and goes on. Predictions are the mean of the networks kept.
 
-clf = HessianRegularizedMLPClassifier(
-    early_stopping=True, scoring="loss", max_iter=1000, random_state=0
-)
+clf = HessianRegularizedMLPClassifier(random_state=0)
 model = make_pipeline(StandardScaler(), clf).fit(X_train, y_train)
 print(f"{len(clf.snapshots_)} networks, {clf.n_iter_} epochs")
 
@@ -90,8 +86,8 @@ fig.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
-# How much should be drawn anew? ``k`` is the percentage, and 0 is early stopping alone,
-# so the search asks your data whether the method helps.
+# How much should be drawn anew? ``k`` is the percentage, and 0 is plain training, so
+# the search asks your data whether the method helps.
 
 grid = {"hessianregularizedmlpclassifier__k": [0, 30, 70, 100]}
 search = GridSearchCV(model, grid, cv=5).fit(X_train, y_train)

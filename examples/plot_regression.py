@@ -54,14 +54,13 @@ def diabetes_with_outliers(seed):
 # median and quartiles: mean and standard deviation would be the outliers'. Early
 # stopping sets a tenth of the training rows aside, outliers among them.
 
-stopping = {"k": 0, "early_stopping": True, "scoring": "loss"}
-cycles = {"early_stopping": True, "scoring": "loss"}
+stopping = {"k": 0, "early_stopping": True}
 arms = {
     "plain": {"k": 0, "n_iter_no_change": np.inf},
     "early stopping": stopping,
     "Huber loss,\nearly stopping": {"loss": "huber", **stopping},
-    "squared error,\ncycles": cycles,
-    "Huber loss,\ncycles": {"loss": "huber", **cycles},
+    "squared error,\ncycles": {},
+    "Huber loss,\ncycles": {"loss": "huber"},
 }
 
 

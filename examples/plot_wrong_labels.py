@@ -62,11 +62,10 @@ class CleanAccuracy(Callback):
 
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # plain training goes on and on
-stopping = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": 5}
 arms = {
     "plain": {"k": 0, "n_iter_no_change": np.inf},
-    "early stopping": {"k": 0, **stopping},
-    "cycles": stopping,
+    "early stopping": {"k": 0, "early_stopping": True, "n_iter_no_change": 5},
+    "cycles": {"n_iter_no_change": 5},
 }
 first, results = {}, {name: [] for name in arms}
 for seed in range(SEEDS):

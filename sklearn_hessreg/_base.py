@@ -46,6 +46,7 @@ from sklearn_hessreg._validation import (
     check_takes_weight,
     resolve_parameters,
     split_validation,
+    stops_early,
     warn_if_fraction,
     warn_if_not_stratified,
     weights_differ,
@@ -148,6 +149,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             data = self._check_rows(
                 X, self._encode(y), sample_weight, all_at_once=not incremental
             )
+            params["early_stopping"] = stops_early(
+                params, len(data[1]), validation[0] is not None, incremental
+            )
             valid = self._validation_data(validation, params, data, ranks)
             spec, random_state = self._specify(params, data, incremental, ranks)
             state = capture(self.net_) if continuing else None
@@ -178,8 +182,6 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             )
         else:
             warn_if_fraction(params["k"])
-        if params["solver"] == "lbfgs":  # for which MLPClassifier has no such thing
-            params["early_stopping"] = False
         return params
 
     def _check_data(self, X, y, continuing):
@@ -219,7 +221,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         if not params["early_stopping"]:
             return None
         how = {"fraction": params["validation_fraction"], "classes": self._strata()}
-        warn_if_not_stratified(data[1], **how)
+        if self.early_stopping != "auto":
+            warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)
 
     def _scorer(self, scoring, weight):
@@ -245,6 +248,10 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         """Undo _encode, where that does anything."""
         return y
 
+    def _weight_of_classes(self, y, sample_weight):
+        """Return the weight of each class; a regressor has none."""
+        return None
+
     def _specify(self, params, data, incremental, ranks):
         """Say what is to be trained, and by which RandomState."""
         random_state = _random_state(params["random_state"])
@@ -264,6 +271,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             "seed": int(deepcopy(random_state).randint(2**31 - 1)),
             "method": {name: params[name] for name in PARAMETER_CONSTRAINTS},
             "skorch_callbacks": tuple(_copies(params["skorch_callbacks"] or ())),
+            "class_weight": self._weight_of_classes(data[1], data[3]),
             "keep_optimizer": incremental,
             "verbose": int(params["verbose"]),
         }
@@ -339,10 +347,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
         if not isinstance(spec.solver, str):
             del params["solver"]
+        # theirs goes by the accuracy, or R², alone
+        params["early_stopping"] &= spec.scoring is None
         converted = kind(**params, random_state=self.random_state)
         for name in _SKLEARN_ATTRIBUTES:
             if hasattr(self, name):
                 setattr(converted, name, getattr(self, name))
+        if not params["early_stopping"]:
+            converted.best_loss_ = min(self.loss_curve_)
         converted.coefs_, converted.intercepts_ = snapshot.coefs, snapshot.intercepts
         # what its fit with warm_start and its partial_fit start from
         converted._no_improvement_count = 0

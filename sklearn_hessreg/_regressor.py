@@ -26,6 +26,7 @@ from sklearn_hessreg._targets import (
     check_same_width,
     check_scored,
     check_targets,
+    warn_if_badly_scaled,
 )
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
@@ -61,11 +62,13 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     the top ``k`` percent of them are re-initialised, and training goes on, until there
     are ``n_snapshots`` networks or ``max_iter`` epochs. Predictions are the mean of
     the snapshots' predictions. A training that does not converge within ``max_iter``
-    epochs is never disturbed: it is then what it would be with ``k=0``.
+    epochs is never disturbed.
 
-    With ``k=0`` it follows MLPRegressor step by step: the same ``random_state`` gives
+    With ``k=0`` and ``max_iter=200``, MLPRegressor's, it follows MLPRegressor step by
+    step: the same ``random_state`` gives
     the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
-    no line search another way. One thing differs: samples of weight zero are left out
+    no line search another way. With ``early_stopping=True`` MLPRegressor's
+    ``scoring`` is None. One thing differs: samples of weight zero are left out
     of the batches.
 
     The parameters stand in groups. *Start here*: ``loss`` to
@@ -201,7 +204,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     *Scale of the targets.* The loss, ``tol`` and ``delta`` are in the units of ``y``,
     and the initial weights give outputs of about one: scale the targets, for instance
     by :class:`~sklearn.compose.TransformedTargetRegressor` with a
-    :class:`~sklearn.preprocessing.StandardScaler`.
+    :class:`~sklearn.preprocessing.StandardScaler`. ``fit`` warns if their standard
+    deviation is below 0.01 or above 100 (not with ``"poisson"`` or L-BFGS).
 
     Equal seeds and thread counts give equal models to the bit.
 
@@ -224,11 +228,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     >>> reg = HessianRegularizedMLPRegressor(
-    ...     loss="huber",
-    ...     early_stopping=True,
-    ...     scoring="loss",
-    ...     max_iter=400,
-    ...     random_state=0,
+    ...     loss="huber", max_iter=400, random_state=0
     ... )
     >>> model = TransformedTargetRegressor(
     ...     make_pipeline(StandardScaler(), reg), transformer=StandardScaler()
@@ -251,17 +251,17 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         hidden_layer_sizes: int | ArrayLike = (100,),
         activation: Activation = "relu",
         *,
-        early_stopping: bool = False,
+        early_stopping: bool | Literal["auto"] = "auto",
         k: float = 70,
         n: int | None = None,
         n_snapshots: int = 10,
-        max_iter: int = 200,
+        max_iter: int = 1000,
         random_state: int | np.random.RandomState | None = None,
         reinit_every: int | Literal["plateau"] = "plateau",
         reinit_until: int | None = None,
         n_iter_no_change: float = 10,
         tol: float = 1e-4,
-        scoring: str | Callable[..., float] | None = None,
+        scoring: str | Callable[..., float] | None = "loss",
         validation_fraction: float = 0.1,
         criterion: Criterion = "hessian",
         curvature: Curvature = "per_sample",
@@ -385,7 +385,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             then what it was before the call.
         """
         validation = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, validation, self._learn_nothing)
+        return self._fit(X, y, sample_weight, validation, self._check_scale)
 
     @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
@@ -423,14 +423,14 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             As in ``fit``; also with ``early_stopping=True``, which needs all data at
             once.
         """
-        if self.early_stopping:
+        if self.early_stopping not in (False, "auto"):
             raise ValueError(
                 "partial_fit does not support early_stopping=True, which needs all "
                 "data at once. Use fit, or another value."
             )
         nothing = (None, None, None)
         return self._fit(
-            X, y, sample_weight, nothing, self._learn_nothing, incremental=True
+            X, y, sample_weight, nothing, self._check_scale, incremental=True
         )
 
     def predict(self, X: MatrixLike) -> NDArray[Any]:
@@ -475,7 +475,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         >>> from sklearn.datasets import make_regression
         >>> from sklearn_hessreg import HessianRegularizedMLPRegressor
         >>> X, y = make_regression(n_features=4, noise=1, random_state=0)
-        >>> reg = HessianRegularizedMLPRegressor(tol=1e3, random_state=0).fit(X, y)
+        >>> reg = HessianRegularizedMLPRegressor(random_state=0).fit(X, y / y.std())
         >>> np.allclose(reg.to_sklearn().predict(X), reg.predict(X))
         True
         """
@@ -535,8 +535,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             check_counts(y)
         return y
 
-    def _learn_nothing(self, y, continuing):
-        """Learn nothing from the targets alone."""
+    def _check_scale(self, y, continuing):
+        """Warn of targets that the first weights are far from; learn nothing."""
+        if not continuing and self.solver != "lbfgs" and self.loss != "poisson":
+            warn_if_badly_scaled(y)
 
     def _encode(self, y):
         """Leave the targets as they are."""

@@ -78,6 +78,19 @@ def check_counts(y, name="y"):
         )
 
 
+def warn_if_badly_scaled(y):
+    """Warn if the standard deviation of an output is below .01 or above 100."""
+    with np.errstate(over="ignore"):
+        spread = np.atleast_1d(y.std(axis=0))
+    far = spread[(spread > 0) & ~((spread >= 0.01) & (spread <= 100))]
+    if len(far):
+        warn_at_caller(
+            f"The targets have a standard deviation of {far[0]:.3g}, but the network "
+            "begins with outputs of about one and may not get there. Scale them, for "
+            "instance by TransformedTargetRegressor with a StandardScaler."
+        )
+
+
 def as_floats(y, dtype, name="y"):
     """Convert targets to the dtype of X, in which they must be finite."""
     with np.errstate(over="ignore"):

@@ -20,6 +20,7 @@ from skorch.callbacks import BatchScoring, Callback, EpochScoring
 
 from sklearn_hessreg._compat import warn_at_caller
 
+ENOUGH = 5  # validation samples from which early stopping decides by more than luck
 SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 
 
@@ -289,7 +290,7 @@ def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
     rows, what = samples, "sample weights"
     if class_weight is not None:
         what += " (times class weights)"
-        by_class = _weight_by_class(class_weight, y, samples, classes)
+        by_class = weight_by_class(class_weight, y, samples, classes)
         check_non_negative(by_class, "class_weight")
         rows = samples * by_class[y]
     with np.errstate(over="ignore"):
@@ -308,7 +309,7 @@ def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
     return rows, samples
 
 
-def _weight_by_class(class_weight, y, weight, classes):
+def weight_by_class(class_weight, y, weight, classes):
     """Compute the weight of each class; balanced are those that have weight at all."""
     if class_weight != "balanced":
         return compute_class_weight(class_weight, classes=classes, y=classes[y])
@@ -330,6 +331,16 @@ def drop_weightless(X, y, weight, *others):
     if kept.all():
         return X, y, weight, *others
     return tuple(rows[kept] for rows in (X, y, weight, *others))
+
+
+def stops_early(params, n_samples, has_validation_set, incremental):
+    """Resolve `early_stopping` to a bool; "auto" wants the method, and enough rows."""
+    if params["solver"] == "lbfgs":  # MLPClassifier has no such thing there either
+        return False
+    if params["early_stopping"] != "auto":
+        return bool(params["early_stopping"])
+    enough = params["validation_fraction"] * n_samples >= ENOUGH
+    return params["k"] > 0 and not incremental and (enough or has_validation_set)
 
 
 def split_validation(y, random_state, *, fraction, classes):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from settings import PAPER
+from settings import PLAIN
 from sklearn.exceptions import NotFittedError
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -89,7 +89,7 @@ DATA = {
 def make(**options):
     return HessianRegularizedMLPClassifier(
         **{
-            **PAPER,
+            **PLAIN,
             "hidden_layer_sizes": (5,),
             "max_iter": 2,
             "reinit_every": 1,

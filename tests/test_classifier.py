@@ -11,7 +11,7 @@ import pytest
 import torch
 from reference import reference_scores
 from scipy import sparse
-from settings import PAPER
+from settings import PLAIN
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -33,7 +33,7 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])
 def make(**options):
     """A small, quick estimator."""
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "max_iter": 10,
         "batch_size": 25,

@@ -16,7 +16,7 @@ import pytest
 import skops.io
 import torch
 from scipy.sparse import csr_array
-from settings import PAPER
+from settings import PLAIN
 from skl2onnx import to_onnx
 from sklearn.base import clone, is_regressor
 from sklearn.datasets import load_iris
@@ -50,7 +50,7 @@ every_kind = pytest.mark.parametrize(
 def make(kind=HessianRegularizedMLPClassifier, **options):
     """A small, quick estimator."""
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "n": 2,
         "reinit_every": 1,

@@ -50,7 +50,7 @@ def test_weights_after_20_epochs_agree_to_the_rounding_of_float64(
         **SOLVERS[solver],
     }
     theirs = MLPClassifier(**options).fit(X, y)
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, y)
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, y)
     # one weight's update is a sum of 64 terms; a twin that sums in another order shows
     # how far training carries such an error, and ours is summed in yet another one
     twin = fit_reversed_features(options, y)
@@ -68,7 +68,7 @@ def test_weights_after_20_epochs_agree_to_the_rounding_of_float64(
 def test_every_activation_starts_and_trains_alike(activation):
     options = {"activation": activation, "max_iter": 3, "random_state": 1}
     theirs = MLPClassifier(**options).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
 
 
@@ -76,14 +76,16 @@ def test_sample_weights_enter_alike():
     weight = np.random.default_rng(0).uniform(0.1, 3, 500)
     options = {"max_iter": 3, "alpha": 1.0, "random_state": 1}
     theirs = MLPClassifier(**options).fit(X, Y[:500], weight)
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500], weight)
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
+        X, Y[:500], weight
+    )
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
 
 
 def test_stops_at_the_same_epoch():
     options = {"tol": 0.02, "n_iter_no_change": 2, "random_state": 0}
     theirs = MLPClassifier(**options).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
     assert ours.n_iter_ == theirs.n_iter_ < 200
     assert ours.best_loss_ == pytest.approx(theirs.best_loss_)
     assert ours.t_ == theirs.t_
@@ -92,7 +94,9 @@ def test_stops_at_the_same_epoch():
 def test_early_stopping_on_two_classes_stops_at_the_same_weights():
     options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
     theirs = MLPClassifier(**options).fit(X, Y[:500] % 2)
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500] % 2)
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
+        X, Y[:500] % 2
+    )
     assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
     assert ours.best_validation_score_ == theirs.best_validation_score_
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
@@ -130,7 +134,7 @@ def test_a_torch_optimizer_gets_the_same_penalty_as_a_named_solver():
 def test_warm_start_takes_the_same_steps():
     options = {"warm_start": True, "max_iter": 3, "random_state": 0}
     theirs = MLPClassifier(**options).fit(X, Y[:500]).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y[:500])
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
     ours.fit(X, Y[:500])
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
     assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 6
@@ -145,7 +149,7 @@ def test_multilabel_targets_give_the_same_weights_and_losses(solver):
     weight = np.random.default_rng(0).uniform(0.1, 3, 500)
     for sample_weight in (None, weight):
         theirs = MLPClassifier(**options).fit(X, LABELS, sample_weight)
-        ours = HessianRegularizedMLPClassifier(k=0, **options)
+        ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options)
         ours.fit(X, LABELS, sample_weight)
         np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-11)
@@ -154,7 +158,7 @@ def test_multilabel_targets_give_the_same_weights_and_losses(solver):
 def test_multilabel_early_stopping_stops_at_the_same_weights():
     options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
     theirs = MLPClassifier(**options).fit(X, LABELS)
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, LABELS)
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, LABELS)
     assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
 
@@ -163,7 +167,9 @@ def test_multilabel_early_stopping_stops_at_the_same_weights():
 def test_multilabel_predictions_have_the_same_values_and_containers(container):
     options = {"max_iter": 3, "random_state": 0}
     theirs = MLPClassifier(**options).fit(X, container(LABELS))
-    ours = HessianRegularizedMLPClassifier(k=0, **options).fit(X, container(LABELS))
+    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
+        X, container(LABELS)
+    )
     for clf in (ours, ours.to_sklearn()):
         assert type(clf.predict(X)) is type(theirs.predict(X))
         assert abs(clf.predict(X) - theirs.predict(X)).sum() == 0

@@ -34,18 +34,6 @@ def outputs(notebook, kind):
     return [o.data[kind] for o in shown if kind in o.get("data", ())]
 
 
-def test_an_example_of_the_gallery_runs_as_a_notebook(tmp_path):
-    pytest.importorskip("sphinx_gallery", reason="needs the packages of the site")
-    from sphinx_gallery.notebook import python_to_jupyter_cli
-
-    script = tmp_path / "plot_quickstart.py"
-    script.write_text((ROOT / "examples" / script.name).read_text())
-    python_to_jupyter_cli([str(script)])
-    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(IMPORT))
-    assert outputs(execute(notebook, tmp_path), "image/png")
-
-
 @pytest.mark.parametrize(
     "fit",
     [

@@ -10,7 +10,7 @@ import pytest
 import torch
 from reference import assert_equal_to_reference, reference_scores
 from scipy import sparse
-from settings import PAPER
+from settings import PLAIN
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -47,7 +47,7 @@ def make(loss="squared_error", **options):
     if loss == "absolute_error":
         options = {"criterion": "magnitude", **options}
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "delta": 0.3,
         "max_iter": 10,
@@ -311,6 +311,37 @@ def test_bad_validation_targets_are_refused(case):
         make(**options).fit(X, Y, X_val=X[: len(target)], y_val=target)
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+@pytest.mark.parametrize("train", ["fit", "partial_fit"])
+def test_targets_far_from_one_are_warned_of_once(factor, train):
+    reg = make(warm_start=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            getattr(reg, train)(X, Y * factor)
+    said = [str(w.message) for w in caught if "standard deviation" in str(w.message)]
+    assert len(said) == 1
+    assert "TransformedTargetRegressor" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        (Y * 99, {}),
+        (Y * 0.02, {}),
+        (np.full(len(X), 1e6), {}),
+        (np.exp(Y) * 1e3, {"loss": "poisson"}),
+        (Y * 1e3, {"solver": "lbfgs"}),
+    ],
+    ids=["large", "small", "constant", "poisson", "lbfgs"],
+)
+def test_other_targets_are_not_warned_of(y, options):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The targets have a standard deviation")
+        make(**options).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:The targets have a standard deviation")
 def test_targets_whose_loss_overflows_are_named_before_training():
     reg = make()
     with pytest.raises(ValueError, match=r"loss of the targets.*float32.*e\+20"):
@@ -319,6 +350,7 @@ def test_targets_whose_loss_overflows_are_named_before_training():
     make("huber").fit(X.astype(np.float32), Y * 1e20)
 
 
+@pytest.mark.filterwarnings("ignore:The targets have a standard deviation")
 def test_a_loss_that_overflows_is_not_blamed_on_the_features_alone():
     with pytest.raises(ValueError, match="the features and the targets"):
         make(solver="sgd", learning_rate_init=1e3).fit(X, Y * 1e3)
@@ -333,6 +365,7 @@ def test_numbers_that_numpy_holds_as_objects_are_targets(convert):
     assert np.array_equal(make(k=0).fit(X, y).predict(X), floats.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore:The targets have a standard deviation")
 def test_targets_beyond_the_range_of_float32_are_refused_with_the_ways_out():
     with pytest.raises(ValueError, match=r"float32.*1e\+300.*TransformedTarget.*64"):
         make().fit(X.astype(np.float32), np.full(150, 1e300))

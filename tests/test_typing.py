@@ -27,7 +27,7 @@ y = X[:, 0] > 0
 
 def fitted() -> HessianRegularizedMLPClassifier:
     clf = HessianRegularizedMLPClassifier(
-        (4,), reinit_every=1, tol=0.1, random_state=0, device="cpu", batch_size=20
+        (4,), reinit_every=1, max_iter=3, random_state=0, device="cpu", batch_size=20
     )
     return clf.fit(X, y, sample_weight=[1.0] * 40)
 

@@ -44,6 +44,7 @@ def make_spec(method=(), **options):
         "skorch_callbacks": (),
         "keep_optimizer": False,
         "data": None,
+        "class_weight": None,
         "activation": "relu",
         "dropout": 0.0,
         "solver": "adam",

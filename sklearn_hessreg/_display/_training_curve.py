@@ -63,7 +63,7 @@ class TrainingCurveDisplay:
     >>> from sklearn_hessreg import TrainingCurveDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = HessianRegularizedMLPClassifier(
-    ...     early_stopping=True, learning_rate_init=0.01, random_state=0
+    ...     max_iter=200, learning_rate_init=0.01, random_state=0
     ... )
     >>> display = TrainingCurveDisplay.from_estimator(clf.fit(X, y))
     >>> len(display.axes_)

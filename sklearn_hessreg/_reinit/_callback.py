@@ -289,6 +289,13 @@ class HessianReinit(Callback):
         """
         self.cycles_ = self.cycles_.forget()
 
+    def forget_scores(self) -> None:
+        """Forget the snapshots' scores, where another quantity is watched from now on.
+
+        A cycle that is cut off then counts whatever its score is.
+        """
+        self.cycles_ = self.cycles_.without_scores()
+
     def average(self, net: Any, X: Any, method: str = "predict_proba") -> Any:
         """Average the predictions of all snapshots.
 

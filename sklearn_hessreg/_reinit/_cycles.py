@@ -86,6 +86,11 @@ class Cycles:
         """Begin a new training: no snapshots, a new cycle, epochs counted on."""
         return Cycles(progress=self.progress.end_cycle())
 
+    def without_scores(self):
+        """Keep the snapshots, not their scores."""
+        kept = tuple({**snapshot, "score": None} for snapshot in self.kept)
+        return replace(self, kept=kept)
+
     @property
     def is_under_way(self):
         """Whether epochs have been trained since the last cycle ended."""

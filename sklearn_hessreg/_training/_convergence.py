@@ -40,7 +40,7 @@ class Convergence(Callback):
     def begin_training(self, net):
         """Count from here; where the method takes part, begin with a cycle."""
         self.n_iter_ = 0
-        self._forget_other_units()
+        self._forget_other_units(net)
         method = dict(net.callbacks_)["hessian_reinit"]
         if method.k > 0 and not self.spec.keep_optimizer:
             method.forget_snapshots()
@@ -49,13 +49,14 @@ class Convergence(Callback):
             # of the previous call, the best until others are
             self.best_weights_ = deepcopy(net.module_.state_dict())
 
-    def _forget_other_units(self):
+    def _forget_other_units(self, net):
         """Forget scores in other units than those that are watched now."""
         scoring = self.spec.scoring
         scoring = getattr(scoring, "__name__", None) or repr(scoring)
         watched = scoring if self.spec.early_stopping else "training loss"
         if self.watched_ not in (None, watched):
             self.plateau_, self.validation_scores_ = Plateau(), []
+            dict(net.callbacks_)["hessian_reinit"].forget_scores()
         self.watched_ = watched
 
     def on_train_end(self, net, X=None, y=None, **kwargs):

@@ -96,14 +96,18 @@ TRAINING_PARAMETERS = {
         "epochs in a row that did not improve on the best one of the cycle.",
     ),
     "early_stopping": Parameter(
-        _BOOLEAN,
-        "bool",
+        ["boolean", StrOptions({"auto"})],
+        'bool or "auto"',
         "Whether to end cycles by a score of validation data, see "
         "``scoring``, instead of the training loss, and keep of each cycle "
-        "the network of its best epoch. The data are those passed to "
+        'the network of its best epoch. ``"auto"`` does so in ``fit`` where '
+        "``k`` is not 0 and there are validation data of your own, or "
+        "``validation_fraction * n_samples`` is at least 5; it never does "
+        "with ``k=0``, in ``partial_fit``, or (nor does True) with "
+        '``solver="lbfgs"``. The data are those passed to '
         "``fit``, or a split of the training data, of classes stratified "
-        "where each has a sample for both parts. The score is weighted by "
-        "sample weights, not by class weights. Under "
+        "where each has a sample for both parts. Scores are weighted by "
+        "sample weights, the loss by class weights too. Under "
         '``reinit_every="plateau"`` each cycle has a split of its own, so '
         "that all rows are trained on; its scores are then optimistic from "
         "the second cycle on, whose weights have seen these rows.",
@@ -113,10 +117,10 @@ TRAINING_PARAMETERS = {
         "str, callable or None",
         "What is measured on the validation data, and so what early "
         "stopping, cycles and snapshots go by; ``tol`` is in its units. "
-        "None is the accuracy, of a regressor R² (of several outputs their "
-        'mean); ``"loss"`` the loss as '
+        '``"loss"`` is the loss as '
         "``loss_curve_`` has it, without the penalty and with its sign "
-        "changed, so that more is better; else the name of a scorer, or a "
+        "changed, so that more is better; None the accuracy, of a regressor "
+        "R² (of several outputs their mean); else the name of a scorer, or a "
         "callable ``scorer(estimator, X, y)``, which gets ``sample_weight`` "
         "too where the weights differ, and the network in training as the "
         "estimator. Without validation data it is not used.",

@@ -20,10 +20,21 @@ def record_scores(net, valid):
     score = spec.head.score(outputs, target, weight)
     net.history.record(spec.head.score_column, score)
     if spec.scoring == "loss":
+        weight = _with_class_weight(spec, target, weight)
         loss = net.reported(net.get_loss(outputs, (target, weight)))
         net.history.record(spec.score_column, -loss.item())
     elif spec.scoring is not None:
         net.history.record(spec.score_column, _score_by_user(net, valid))
+
+
+def _with_class_weight(spec, target, weight):
+    """Multiply the samples' weights with those of their classes, as training does."""
+    if spec.class_weight is None:
+        return weight
+    classes = target.long().view(len(target))
+    by_class = torch.tensor(spec.class_weight, dtype=spec.torch_dtype)
+    by_class = by_class.to(target.device)[classes]
+    return by_class if weight is None else weight * by_class
 
 
 def _score_by_user(net, valid):

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from settings import PAPER
+from settings import PLAIN
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -53,7 +53,7 @@ LOSSES = {
 
 def make(kind=HessianRegularizedMLPClassifier, **options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8, 6),
         "max_iter": 6,
         "batch_size": 30,

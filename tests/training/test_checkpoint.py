@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from kills import POINTS, arm, posix, whole_and_resumed
-from settings import PAPER
+from settings import PLAIN
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_cases import X, Y, assert_same
@@ -58,7 +58,7 @@ KILLS = [
 
 def make(**options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8, 6),
         "k": 20,
         "n": 2,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from settings import PAPER
+from settings import PLAIN
 from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def make(**options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "k": 30,
         "n": 2,

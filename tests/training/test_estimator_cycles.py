@@ -184,6 +184,7 @@ def both(request):
         n_iter_no_change=patience,
         tol=tol,
         early_stopping=early_stopping,
+        scoring=None,
         validation_fraction=0.25,
         random_state=0,
     )
@@ -230,7 +231,7 @@ def test_predictions_are_the_mean_of_the_plain_networks(both):
 
 
 def test_training_that_does_not_converge_is_that_without_the_method():
-    options = {"max_iter": 8, "random_state": 0}
+    options = {"max_iter": 8, "random_state": 0, "early_stopping": False}
     with pytest.warns(ConvergenceWarning, match=r"no weight was re-initialised"):
         default = HessianRegularizedMLPClassifier(**options).fit(X, Y)
     plain = HessianRegularizedMLPClassifier(k=0, **options).fit(X, Y)

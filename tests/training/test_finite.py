@@ -48,6 +48,7 @@ def test_a_snapshot_whose_outputs_overflow(rate):
         criterion="random",
         granularity="unit",  # with it all of the network is new in the second epoch
         reinit_every=1,
+        early_stopping=False,
         solver="sgd",
         momentum=0,
         alpha=0,

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from settings import PAPER
+from settings import PLAIN
 from skorch.callbacks import Callback, Checkpoint, EpochScoring, LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 from training_cases import X, Y
@@ -19,7 +19,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 def make(*callbacks, **options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "max_iter": 12,
         "batch_size": 25,

@@ -166,7 +166,9 @@ class Graphs(Callback):
 
 
 def test_callbacks_of_batches_see_autograds_outputs():
-    clf = HessianRegularizedMLPClassifier((8,), max_iter=2, skorch_callbacks=[Graphs()])
+    clf = HessianRegularizedMLPClassifier(
+        (8,), max_iter=2, early_stopping=False, skorch_callbacks=[Graphs()]
+    )
     with pytest.warns(match="Maximum iterations"):
         clf.fit(X, Y)
     seen = dict(clf.net_.callbacks_)["Graphs"].seen_

@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from settings import PAPER
+from settings import PLAIN
 from skorch.callbacks import Callback
 from training_cases import X, Y
 
@@ -22,7 +22,7 @@ LIMIT = 60  # seconds until what hangs is given up
 
 def make(**options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "max_iter": 6,
         "batch_size": 25,

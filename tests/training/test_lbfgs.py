@@ -204,7 +204,7 @@ def test_early_stopping_sets_no_rows_aside():
 
 @ignore
 def test_validation_data_are_recorded():
-    clf = make(k=0, max_iter=5).fit(X, Y, X_val=X, y_val=Y)
+    clf = make(k=0, max_iter=5, scoring=None).fit(X, Y, X_val=X, y_val=Y)
     assert clf.validation_scores_[-1] == clf.score(X, Y)
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import (
     mean_poisson_deviance,
     mean_squared_error,
 )
+from sklearn.utils.class_weight import compute_class_weight
 from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import (
@@ -56,6 +57,21 @@ def test_loss_is_the_negative_of_the_validation_loss(weight):
         clf.predict_proba(X[THIRD]),
         sample_weight=None if weight is None else weight[THIRD],
     )
+    assert clf.validation_scores_[-1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("class_weight", [{0: 3.0, 1: 0.5}, "balanced"], ids=str)
+def test_the_loss_is_weighted_by_class_as_in_training(class_weight, n_classes):
+    rows = n_classes > Y
+    y = Y[rows]
+    if isinstance(class_weight, dict) and n_classes == 3:
+        class_weight = {**class_weight, 2: 1.0}
+    clf = make(k=0, class_weight=class_weight)
+    clf.fit(X[rows][5:], y[5:], X_val=X[rows], y_val=y, sample_weight_val=WEIGHT[rows])
+    by_class = compute_class_weight(class_weight, classes=np.unique(y), y=y[5:])
+    weight = WEIGHT[rows] * by_class[y]
+    expected = -log_loss(y, clf.predict_proba(X[rows]), sample_weight=weight)
     assert clf.validation_scores_[-1] == pytest.approx(expected)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from settings import PAPER
+from settings import PLAIN
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
@@ -64,7 +64,7 @@ class Record:
 
 def make(kind=HessianRegularizedMLPClassifier, **options):
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "max_iter": 4,
         "batch_size": 25,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from scipy.special import erf, expit, softmax
-from settings import PAPER
+from settings import PLAIN
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import RocCurveDisplay, accuracy_score, roc_auc_score
 from skorch.callbacks import Callback
@@ -44,7 +44,7 @@ every_target = pytest.mark.parametrize("target", TARGETS)
 def make(**options):
     """A small estimator whose cycles are single epochs."""
     options = {
-        **PAPER,
+        **PLAIN,
         "hidden_layer_sizes": (8,),
         "k": 30,
         "n": 2,

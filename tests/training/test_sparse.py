@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from settings import PAPER
+from settings import PLAIN
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training import _module, _snapshots
@@ -18,7 +18,7 @@ Y = np.arange(120) % 3
 
 
 def make(**options):
-    options = {**PAPER, "hidden_layer_sizes": (8,), "random_state": 0, **options}
+    options = {**PLAIN, "hidden_layer_sizes": (8,), "random_state": 0, **options}
     return HessianRegularizedMLPClassifier(max_iter=5, batch_size=40, **options)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from settings import PAPER
+from settings import PLAIN
 from skorch.callbacks import Callback
 from training_cases import X, Y
 
@@ -24,8 +24,9 @@ class Parts(Callback):
 def parts_of(X, **options):
     """Train with early stopping, and return the samples of both parts."""
     HessianRegularizedMLPClassifier(
-        **{**PAPER, "k": 0, "hidden_layer_sizes": (3,), "random_state": 0, **options},
-        early_stopping=True,
+        **{**PLAIN, "k": 0, "early_stopping": True, **options},
+        hidden_layer_sizes=(3,),
+        random_state=0,
         skorch_callbacks=[Parts],
         max_iter=2,
     ).fit(X, Y)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from settings import PAPER
+from settings import PLAIN
 from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -23,7 +23,7 @@ raise SystemExit("torch._dynamo" in sys.modules)
 
 
 def make(**options):
-    options = {**PAPER, "max_iter": 3, "k": 20, "reinit_every": 1, **options}
+    options = {**PLAIN, "max_iter": 3, "k": 20, "reinit_every": 1, **options}
     return HessianRegularizedMLPClassifier((8,), random_state=0, **options)
 
 
