@@ -1,5 +1,6 @@
 """The study of examples/study at toy size, and what its controls and tables compute."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -397,3 +398,24 @@ def test_defaults_leave_the_last_epoch_of_each_run(dataset, tmp_path):
     assert rows["arm"].tolist() == arms
     assert rows["epoch"].tolist() == [2, 2]
     assert rows["test_accuracy"].between(0, 1).all()
+
+
+def test_real_tables_are_split_encoded_and_spoilt(monkeypatch, tmp_path):
+    from study import keel
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"size": rng.normal(size=90), "kind": list("abc") * 30})
+    labels = np.arange(90) % 2
+    monkeypatch.setattr(keel, "read", lambda name: (table, labels))
+    X, y, X_test, y_test = keel.load("iris", 0.4, 0)
+    assert (X.shape, X_test.shape) == ((60, 4), (30, 4))
+    clean = keel.load("iris", 0, 0)[1]
+    assert (y != clean).sum() == round(0.75 * 0.4 * 60)  # of two classes
+    assert sorted(y_test) == [0] * 15 + [1] * 15
+    arms = ["ours", "forest", "ten k=0 by loss"]
+    command = ["--quick", "--dataset", "iris", "--results", str(tmp_path)]
+    keel.main([*command, "--arms", *arms, "--seeds", "0"])
+    rows = pd.read_csv(tmp_path / "keel_tables.csv")
+    assert rows["arm"].tolist() == arms
+    assert rows["test_accuracy"].between(0, 1).all()
+    assert rows["snapshots"].tolist()[2] == 10

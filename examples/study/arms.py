@@ -103,6 +103,7 @@ def make_estimator(arm, *, seed, epochs, callbacks=(), **settings):
             0, FadingReinit(**options, monitor="train_loss", random_state=seed)
         )
     plain = PAPER | {"k": 0, "reinit_every": 1, "n_snapshots": 1}
+    plain |= {"early_stopping": False, "scoring": None}
     endless = {"alpha": 0, "tol": 0, "n_iter_no_change": np.inf}
     return HessianRegularizedMLPClassifier(
         **plain | endless | settings | method,

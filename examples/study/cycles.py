@@ -64,7 +64,7 @@ def run(key, epochs, quick):
 def _make(arm, seed, epochs, net, quick):
     """Build the estimator of an arm."""
     if arm in OURS:
-        own = {"early_stopping": True, "device": "cpu"}
+        own = {"early_stopping": True, "scoring": None, "device": "cpu"}
         own["max_iter"] = epochs_of(arm, epochs)
         options = {"random_state": seed, **own, **net, **OURS[arm]}
         return HessianRegularizedMLPClassifier(**options)

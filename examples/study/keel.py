@@ -46,7 +46,7 @@ BY_LOSS = {"k": 0, "early_stopping": True}
 OURS = {
     DEFAULT: {},
     "ours before": AS_SKLEARN,
-    "random weights": {"importance": "random"},
+    "random weights": {"criterion": "random"},
     "k=0": {"k": 0, **AS_SKLEARN},
     "k=0 by loss": BY_LOSS,
 }

@@ -103,7 +103,7 @@ def make(arm, epochs, seed):
         return VotingRegressor(named)
     options = {"max_iter": epochs, "random_state": seed, **NETWORK}
     if arm in NETWORKS:
-        options |= {"device": "cpu", **NETWORKS[arm]}
+        options |= {"device": "cpu", "scoring": None, **NETWORKS[arm]}
         network = HessianRegularizedMLPRegressor(**options)
     elif arm in ARMS:
         network = MLPRegressor(early_stopping=arm.endswith("stopping"), **options)
