@@ -1,4 +1,4 @@
-"""In a notebook an example runs to its end, and the progress bars are drawn."""
+"""In a notebook the progress bars are drawn, and an estimator is a table."""
 
 from pathlib import Path
 
@@ -28,34 +28,37 @@ def execute(notebook, folder):
     return client.execute()
 
 
-def outputs(notebook, kind):
-    """Collect what the cells show in a kind of data."""
-    shown = [o for cell in notebook.cells for o in cell.get("outputs", ())]
-    return [o.data[kind] for o in shown if kind in o.get("data", ())]
+FITS = {
+    "scikit-learn's progress bar": "from sklearn.callback import ProgressBar\n"
+    "clf = HessianRegularizedMLPClassifier(max_iter=2)\n"
+    "clf.set_callbacks(ProgressBar()).fit(X, y);",
+    "skorch's progress bar": "from skorch.callbacks import ProgressBar\n"
+    "bar = [ProgressBar()]\n"
+    "HessianRegularizedMLPClassifier(max_iter=2, skorch_callbacks=bar).fit(X, y);",
+    "parameters": "HessianRegularizedMLPClassifier(k=30)",
+}
 
 
-@pytest.mark.parametrize(
-    "fit",
-    [
-        "from sklearn.callback import ProgressBar\n"
-        "HessianRegularizedMLPClassifier().set_callbacks(ProgressBar()).fit(X, y);",
-        "from skorch.callbacks import ProgressBar\n"
-        "bar = [ProgressBar()]\n"
-        "HessianRegularizedMLPClassifier(max_iter=2, skorch_callbacks=bar).fit(X, y);",
-    ],
-    ids=["scikit-learn", "skorch"],
-)
-def test_a_progress_bar_is_a_widget(fit, tmp_path):
-    if "sklearn.callback" in fit:
-        pytest.importorskip("sklearn.callback", reason="before 1.9")
-        pytest.importorskip("rich")
-    cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, fit)]
-    notebook = execute(nbformat.v4.new_notebook(cells=cells), tmp_path)
-    assert outputs(notebook, "application/vnd.jupyter.widget-view+json")
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Execute all in one notebook; return what each cell shows, by the kind of data."""
+    pytest.importorskip("sklearn.callback", reason="before 1.9")
+    pytest.importorskip("rich")
+    cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, *FITS.values())]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook = execute(notebook, tmp_path_factory.mktemp("notebook"))
+    return {
+        name: {
+            kind: o.data[kind] for o in cell.outputs if "data" in o for kind in o.data
+        }
+        for name, cell in zip(FITS, notebook.cells[1:], strict=True)
+    }
 
 
-def test_an_estimator_shows_its_table_of_parameters(tmp_path):
-    cell = IMPORT + "HessianRegularizedMLPClassifier(k=30)"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-    (html,) = outputs(execute(notebook, tmp_path), "text/html")
-    assert "parameters-table" in html
+@pytest.mark.parametrize("name", [name for name in FITS if "bar" in name])
+def test_a_progress_bar_is_a_widget(name, shown):
+    assert shown[name]["application/vnd.jupyter.widget-view+json"]
+
+
+def test_an_estimator_shows_its_table_of_parameters(shown):
+    assert "parameters-table" in shown["parameters"]["text/html"]

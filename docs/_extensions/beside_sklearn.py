@@ -18,7 +18,7 @@ NOTES = {
     "validation_fraction": "0 is refused: it leaves no row to validate on",
     "tol": "counted within a cycle; in the units of `scoring`",
     "n_iter_no_change": "counted within a cycle",
-    "max_iter": "of all cycles together",
+    "max_iter": "1000 by default, of all cycles together",
     "max_fun": "of all cycles together",
     "learning_rate": "a new cycle begins with the initial one",
     "verbose": "a line for each epoch in skorch's words, for lbfgs too",
@@ -37,9 +37,9 @@ NOTES = {
 }
 OF_ONE = {
     "MLPClassifier": {
-        "early_stopping": "also on data of your own (`X_val`), by any `scoring`; the "
-        "split is stratified for more than two classes too, so that none is missing "
-        "on either side",
+        "early_stopping": '`"auto"` by default; also on data of your own (`X_val`), '
+        "by any `scoring`; the split is stratified for more than two classes too, so "
+        "that none is missing on either side",
         "fit": "also takes validation data; labels of one class only are an error, as "
         "there is nothing to learn from them",
         "predict": "by the mean of the snapshots",
@@ -50,7 +50,8 @@ OF_ONE = {
         "`squared_error` MLPRegressor gives L-BFGS the mean of the outputs' losses and "
         "the gradient of their sum, on which line searches break off; ours gives it "
         "the sum of both",
-        "early_stopping": "also on data of your own (`X_val`), by any `scoring`",
+        "early_stopping": '`"auto"` by default; also on data of your own (`X_val`), '
+        "by any `scoring`",
         "fit": "also takes validation data; equal targets of all validation data are "
         "warned of",
         "predict": "the mean of the snapshots",

@@ -6,7 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import average, noise, paper, regression, rivals, search, stream, tables
+from study import (
+    average,
+    keel,
+    noise,
+    paper,
+    regression,
+    rivals,
+    search,
+    stream,
+    tables,
+)
 from study.analysis import final, load, selected, with_tuned
 from study.comparisons import (
     AVERAGED,
@@ -94,6 +104,36 @@ def small_tables(folder):
     records = describe(rows, columns)
     yield markdown("### All arms of the defaults on small tables", records)
     yield missing(runs, tables.STUDY)
+
+
+def keel_tables(folder):
+    """Write the tables of the real tables: each arm beside the estimator as it comes.
+
+    An interval is one over the tables, of each the mean of its seeds; a win is a table
+    on which the estimator is ahead.
+    """
+    runs = load(folder, keel.STUDY)
+    records = []
+    for level, rows in runs.groupby("noise"):
+        by_table = rows.groupby(["dataset", "arm"]).mean(numeric_only=True).unstack()
+        found, seconds = by_table["test_accuracy"], by_table["seconds"].sum()
+        for arm in (name for name in keel.STUDY.arms if name in found):
+            gain = (found[keel.DEFAULT] - found[arm]).dropna()
+            records.append(
+                {
+                    "noise": level,
+                    "arm": arm,
+                    "accuracy": f"{found[arm].mean():.3f}",
+                    "ours minus it": "" if arm == keel.DEFAULT else cell(gain),
+                    "wins": (gain > 0).sum(),
+                    "losses": (gain < 0).sum(),
+                    "lowest gain": f"{gain.min():+.3f}",
+                    "log loss": f"{by_table['test_loss'][arm].mean():.3f}",
+                    "CPU s, ours 1": f"{seconds[arm] / seconds[keel.DEFAULT]:.2f}",
+                    "seeds": rows[rows["arm"] == arm]["seed"].nunique(),
+                }
+            )
+    yield markdown("## Real tables", records)
 
 
 def search_tables(folder):
@@ -234,6 +274,7 @@ def main(argv=None):
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of CSV")
     folder = parser.parse_args(argv).results
     for write in (
+        keel_tables,
         rivals.tables,
         small_tables,
         paper_tables,
