@@ -182,4 +182,5 @@ def test_a_fit_in_a_new_thread_gives_that_threads_number_back():
 def test_where_torch_has_one_thread_nothing_is_set(monkeypatch):
     monkeypatch.delattr(_threads, "_openmp")
     torch.set_num_threads(1)
-    fit()
+    fit()  # which would ask for what is not there
+    assert torch.get_num_threads() == 1

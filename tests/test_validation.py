@@ -230,6 +230,9 @@ def test_parameter_validation_can_be_switched_off_for_later_calls_too():
     clf = make().partial_fit(X, Y, classes=range(3))
     with config_context(skip_parameter_validation=True):
         clf.set_params(power_t="unused").partial_fit(X, Y)
+    assert len(clf.loss_curve_) == 2
+    with pytest.raises(ValueError, match="power_t"):
+        clf.partial_fit(X, Y)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -251,6 +254,8 @@ def test_what_the_net_is_built_with_cannot_change_in_training(
 def test_hidden_layers_may_be_written_otherwise_in_a_later_call():
     clf = make(hidden_layer_sizes=5).partial_fit(X, Y, classes=range(3))
     clf.set_params(hidden_layer_sizes=[np.int64(5)]).partial_fit(X, Y)
+    expected = make(hidden_layer_sizes=5).partial_fit(X, Y, classes=range(3))
+    assert np.array_equal(clf.coefs_[0], expected.partial_fit(X, Y).coefs_[0])
 
 
 @pytest.mark.parametrize("sizes", [(), (5,), (5, 4)])

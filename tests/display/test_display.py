@@ -339,7 +339,12 @@ def test_sorting_can_be_chosen(sort):
 
 @pytest.mark.parametrize("S", [np.zeros((2, 3)), np.ones((2, 3)), np.diag([0, 1.0])])
 def test_scores_without_a_range_are_drawn(S):
-    HessianScoresDisplay(scores=S, selected=S > 0).plot().figure_.canvas.draw()
+    display = HessianScoresDisplay(scores=S, selected=S > 0).plot()
+    display.figure_.canvas.draw()
+    low, high = display.mesh_.get_clim()
+    assert np.isfinite([low, high]).all()
+    assert low < high
+    assert display.mesh_.get_array().shape == S.shape
 
 
 def test_convolution_is_refused_with_the_way_out():

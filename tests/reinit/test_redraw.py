@@ -203,14 +203,17 @@ def test_state_of_single_weights_is_accepted(optimizer):
         pytest.skip("Muon came with torch 2.9")
     parameter = nn.Parameter(torch.rand(3, 4, generator=generator()))
     optimizer = getattr(torch.optim, optimizer)([parameter])
-    check_resettable(optimizer, parameter)
+    assert check_resettable(optimizer, parameter) is None  # it raises if it is not
     train(optimizer, parameter)
-    check_resettable(optimizer, parameter)
+    assert check_resettable(optimizer, parameter) is None
 
 
 def test_reset_of_an_optimizer_without_state_does_nothing():
     parameter = nn.Parameter(torch.ones(2, 2))
-    reset_state(torch.optim.Adam([parameter]), parameter, torch.ones(2, 2).bool())
+    optimizer = torch.optim.Adam([parameter])
+    reset_state(optimizer, parameter, torch.ones(2, 2).bool())
+    assert not optimizer.state
+    assert torch.equal(parameter, torch.ones(2, 2))
 
 
 @pytest.mark.parametrize(
