@@ -78,12 +78,18 @@ def epochs_for(check, estimator):
     """Count the epochs that a check asks for."""
     if check.startswith("check_estimator_sparse_"):
         return 2  # ten fits, of whose results the shapes are looked at
-    if check != "check_regressors_train":
-        return min(100, estimator.max_iter)  # as scikit-learn checks its own networks
-    # to the R² that this one asks for it is further than to the accuracy of others
-    if estimator.solver == "sgd":
-        return 400
-    return max(200 if estimator.loss == "poisson" else 60, min(100, estimator.max_iter))
+    if check == "check_regressors_train":
+        # to the R² that this one asks for it is further than to the accuracy of others
+        if estimator.solver == "sgd":
+            return 400
+        return max(200 if estimator.loss == "poisson" else 60, most(estimator))
+    learns = check in ("check_classifiers_train", "check_class_weight_classifiers")
+    return most(estimator) if learns else min(20, estimator.max_iter)
+
+
+def most(estimator):
+    """Count the epochs of an estimator, or those of scikit-learn's for its networks."""
+    return min(100, estimator.max_iter)
 
 
 # not possible with a validation split, nor do scikit-learn's MLPs pass them
