@@ -9,7 +9,8 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check \
+# Python compiles what it imports; to compile all that torch brings takes a minute
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
 	--constraint .constraints.txt --editable
 
 .venv/package: pyproject.toml .constraints.txt
