@@ -160,7 +160,7 @@ STUDY = Study(
         *("epoch", "snapshots", "test_accuracy", "test_loss"),
         *("seconds", "predict_seconds"),
     ],
-    datasets=NAMES,
+    datasets=NAMES + tuple(f"{name}-boundary" for name in NAMES),
     noises=(0, 0.2, 0.4),
     arms=[*OURS, *RIVALS],
     seeds=5,

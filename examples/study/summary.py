@@ -114,14 +114,15 @@ def keel_tables(folder):
     """
     runs = load(folder, keel.STUDY)
     records = []
-    for level, rows in runs.groupby("noise"):
+    boundary = runs["dataset"].str.endswith("-boundary").rename("boundary")
+    for (near, level), rows in runs.groupby([boundary, "noise"]):
         by_table = rows.groupby(["dataset", "arm"]).mean(numeric_only=True).unstack()
         found, seconds = by_table["test_accuracy"], by_table["seconds"].sum()
         for arm in (name for name in keel.STUDY.arms if name in found):
             gain = (found[keel.DEFAULT] - found[arm]).dropna()
             records.append(
                 {
-                    "noise": level,
+                    "noise": f"{level} near the boundary" if near else level,
                     "arm": arm,
                     "accuracy": f"{found[arm].mean():.3f}",
                     "ours minus it": "" if arm == keel.DEFAULT else cell(gain),

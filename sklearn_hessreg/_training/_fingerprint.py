@@ -4,9 +4,8 @@ import json
 import pickle
 
 import joblib
-import numpy as np
 
-from sklearn_hessreg._checkpoint import hash_array, versions
+from sklearn_hessreg._checkpoint import describe, hash_array, versions
 
 # what changes nothing in what is trained
 _FREE = {"checkpoint", "checkpoint_every", "keep_checkpoint", "verbose", "warm_start"}
@@ -28,18 +27,12 @@ def _describe(name, value):
     A dict is the same in any order, and with the numbers of numpy in it.
     """
     if isinstance(value, dict):
-        pairs = sorted((_plain(key), _plain(part)) for key, part in value.items())
-        return f"{{{', '.join(f'{key}: {part}' for key, part in pairs)}}}"
+        return describe(value)
     try:
         json.dumps(value)
     except (TypeError, ValueError):
         return f"{type(value).__name__} {_hash_object(name, value)}"
     return repr(value)
-
-
-def _plain(value):
-    """Write a key or a value of a dict as Python writes it."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _hash_object(name, value):
