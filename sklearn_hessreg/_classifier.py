@@ -250,9 +250,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> clf = HessianRegularizedMLPClassifier(
-    ...     batch_size=32, n_iter_no_change=3, random_state=0
-    ... )
+    >>> clf = HessianRegularizedMLPClassifier(learning_rate_init=0.01, random_state=0)
     >>> clf.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     >>> len(clf.snapshots_)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from kills import run_and_kill
-from ranks import outcomes_on_two_ranks
+from processes import call_in_process
+from ranks import call_on_ranks, failures
 
 
 @pytest.fixture
@@ -13,13 +14,16 @@ def study_on_path(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def outcomes(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    return outcomes_on_two_ranks(request.module.PROGRAM, folder)
+def failures_by_rank(request):
+    return call_on_ranks(failures, request.module.MODULE)
 
 
 @pytest.fixture(scope="module")
 def ends(request, tmp_path_factory):
     folder, module = tmp_path_factory.mktemp("killed"), request.module
     cases = list(module.CASES)
-    return folder, run_and_kill(module.fit_and_store, cases, module.KILLS, folder)
+    # in a process of their own, as others have threads and should not fork
+    results = call_in_process(
+        run_and_kill, module.fit_and_store, cases, module.KILLS, folder
+    )
+    return folder, results

@@ -1,4 +1,4 @@
-"""Checks of the estimators on two ranks, which torchrun runs for test_sharded.py."""
+"""Checks of the estimators on two ranks, for test_sharded.py."""
 
 import pickle
 import warnings
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch.distributed as dist
-from ranks import on_all_ranks, rows_of_this_rank, run_checks
+from ranks import on_all_ranks, rows_of_this_rank
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from training_cases import X, Y
@@ -255,6 +255,3 @@ CHECKS = {
         )
     },
 }
-
-if __name__ == "__main__":
-    run_checks(CHECKS)

@@ -1,22 +1,13 @@
-"""Fits in processes of their own that are killed, and go on, as told by a test.
-
-One process forks all others, so that torch is imported once.
-"""
+"""Fits in forked processes that are killed, and go on, as told by a test."""
 
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import traceback
 import warnings
-from pathlib import Path
-
-import pytest
 
 from sklearn_hessreg._checkpoint import _file
 
-posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
 
 
@@ -27,17 +18,21 @@ def run_and_kill(fit, cases, kills, folder):
     None of a fit that is to be whole, a file for its end, a seed, which is another one
     after the kill, and the point.
     """
-    path = os.pathsep.join(sys.path)
-    child = subprocess.run(
-        [sys.executable, __file__],
-        input=pickle.dumps((fit, cases, kills, folder)),
-        stdout=subprocess.PIPE,
-        check=True,
-        cwd=Path(__file__).parents[1],
-        # in one thread, as processes with several cannot fork
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
-    return pickle.loads(child.stdout)
+    warnings.simplefilter("ignore")
+    fit(cases[0], None, folder / "unused", 0, None)  # what is imported late, once
+    for case in cases:
+        path = folder / f"whole {case}"
+        assert in_child(fit, case, path, folder / case, 0, None) == 0
+    results = {}
+    for case, point in kills:
+        name = f"{case}, {point}"
+        place = folder / f"{name} files"
+        place.mkdir()
+        path = place / "state"
+        killed = in_child(fit, case, path, folder / name, 0, point)
+        on = in_child(fit, case, path, folder / name, 1, None)
+        results[name] = killed, on, os.listdir(place)
+    return results
 
 
 def whole_and_resumed(ends, case, point):
@@ -105,28 +100,3 @@ def in_child(function, *args):
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1]
-
-
-def main():
-    """Do what `run_and_kill` asks for."""
-    warnings.simplefilter("ignore")
-    fit, cases, kills, folder = pickle.load(sys.stdin.buffer)
-    fit(cases[0], None, folder / "unused", 0, None)  # what is imported late, once
-    for case in cases:
-        assert (
-            in_child(fit, case, folder / f"whole {case}", folder / case, 0, None) == 0
-        )
-    results = {}
-    for case, point in kills:
-        name = f"{case}, {point}"
-        place = folder / f"{name} files"
-        place.mkdir()
-        path = place / "state"
-        killed = in_child(fit, case, path, folder / name, 0, point)
-        on = in_child(fit, case, path, folder / name, 1, None)
-        results[name] = killed, on, os.listdir(place)
-    pickle.dump(results, sys.stdout.buffer)
-
-
-if __name__ == "__main__":
-    main()

@@ -28,11 +28,11 @@ def reference_scores(module, loss, inputs, targets, name, curvature="mean_loss")
 
     if curvature == "mean_loss":
         return block(lambda outputs: loss(outputs, targets)).sum(extra)
-    blocks = (
-        block(lambda outputs, n=n: loss(outputs, targets, [n]))
-        for n in range(len(inputs))
-    )
-    return sum(blocks).sum(extra)
+
+    def shares(outputs):
+        return torch.stack([loss(outputs, targets, [n]) for n in range(len(inputs))])
+
+    return block(shares).sum(0).sum(extra)
 
 
 def assert_equal_to_reference(scores, reference, rounding=0.0):

@@ -1,4 +1,4 @@
-"""Checks of hessian_scores on two ranks, which torchrun runs for test_group.py."""
+"""Checks of hessian_scores on two ranks, for test_group.py."""
 
 import copy
 import logging
@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from networks import NETWORKS, conv_net, prepare, weighted
 from perceptrons import LOSSES, N, make_net, shared
-from ranks import on_all_ranks, run_checks
+from ranks import on_all_ranks
 from reference import assert_equal_to_reference
 from torch import nn
 from torch.nn import functional as F
@@ -334,6 +334,3 @@ CHECKS = {
         )
     },
 }
-
-if __name__ == "__main__":
-    run_checks(CHECKS)

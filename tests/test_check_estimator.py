@@ -84,7 +84,7 @@ def epochs_for(check, estimator):
             return 400
         return max(200 if estimator.loss == "poisson" else 60, most(estimator))
     learns = check in ("check_classifiers_train", "check_class_weight_classifiers")
-    return most(estimator) if learns else min(20, estimator.max_iter)
+    return most(estimator) if learns else 10
 
 
 def most(estimator):

@@ -1,4 +1,4 @@
-"""Checks of HessianReinit on two ranks, which torchrun runs for test_ranks.py."""
+"""Checks of HessianReinit on two ranks, for test_ranks.py."""
 
 import copy
 from functools import partial
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from ranks import on_all_ranks, rows_of_this_rank, run_checks
+from ranks import on_all_ranks, rows_of_this_rank
 from skorch import NeuralNetClassifier
 from skorch.dataset import Dataset
 from torch import nn
@@ -351,6 +351,3 @@ CHECKS = {
         )
     },
 }
-
-if __name__ == "__main__":
-    run_checks(CHECKS)

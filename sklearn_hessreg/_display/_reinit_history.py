@@ -67,7 +67,7 @@ class ReinitHistoryDisplay:
     >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
     >>> from sklearn_hessreg import ReinitHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = HessianRegularizedMLPClassifier(reinit_every=5, random_state=0)
+    >>> clf = HessianRegularizedMLPClassifier(reinit_every=5, max_iter=50)
     >>> display = ReinitHistoryDisplay.from_estimator(clf.fit(X, y))
     >>> display.plot(kind="units").units_[0]
     array([0])

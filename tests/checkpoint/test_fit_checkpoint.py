@@ -11,7 +11,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, at_call, posix, whole_and_resumed
+from kills import POINTS, arm, at_call, whole_and_resumed
+from processes import posix
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import check_random_state
 from skorch import NeuralNet, NeuralNetClassifier

@@ -1,12 +1,12 @@
 """The displays: what is drawn where, of which numbers, and what is refused."""
 
-import subprocess
 import sys
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from processes import call_in_process, imported_modules
 from settings import PLAIN
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -140,8 +140,7 @@ def test_unknown_layer_is_refused_naming_the_layers(layer, clf):
 
 
 def test_matplotlib_is_imported_when_something_is_drawn():
-    program = "import sys, sklearn_hessreg; assert 'matplotlib' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert "matplotlib" not in call_in_process(imported_modules)
 
 
 @every_display

@@ -1,11 +1,12 @@
-"""hessian_scores on two ranks that torchrun starts on this machine."""
+"""hessian_scores on two ranks of this machine."""
 
 import pytest
 from scores_on_ranks import CHECKS
 
-PROGRAM = "scores_on_ranks.py"  # of the fixture outcomes
+MODULE = "scores_on_ranks"  # of the fixture failures_by_rank
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_on_two_ranks(check, outcomes):
-    assert outcomes(check) == [None, None], "\n".join(map(str, outcomes(check)))
+def test_on_two_ranks(check, failures_by_rank):
+    failed = [failures[check] for failures in failures_by_rank]
+    assert failed == [None, None], "\n".join(map(str, failed))

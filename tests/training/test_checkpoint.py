@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, posix, whole_and_resumed
+from kills import POINTS, arm, whole_and_resumed
+from processes import posix
 from settings import PLAIN
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler

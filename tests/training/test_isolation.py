@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from processes import call_in_process, posix
 from settings import PLAIN
 from skorch.callbacks import Callback
 from training_cases import X, Y
@@ -87,65 +89,50 @@ def test_loading_a_model_during_a_fit_changes_none_of_its_weights():
     assert_equal_weights(make(skorch_callbacks=[load]).fit(X, Y), make().fit(X, Y))
 
 
-FORK = """
-import os, signal, threading
-import numpy as np
-from skorch.callbacks import Callback
-from sklearn_hessreg import HessianRegularizedMLPClassifier
-class Meet(Callback):
-    def on_epoch_begin(self, net, **kwargs):
+def fork_and_wait(function, *args):
+    """Call a function in a forked process; return its status, and 14 if it hangs."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(LIMIT)
+        function(*args)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def fit_beside_a_thread_that_fits():
+    at_work, forked = threading.Event(), threading.Event()
+
+    def meet():
         at_work.set()
         forked.wait()
-at_work, forked = threading.Event(), threading.Event()
-X, y = np.random.default_rng(0).normal(size=(200, 5)), np.arange(200) % 2
-make = lambda **options: HessianRegularizedMLPClassifier(max_iter=2, tol=0, **options)
-fit = make(skorch_callbacks=[Meet()]).fit
-thread = threading.Thread(target=fit, args=(X, y), daemon=True)
-thread.start()
-assert at_work.wait(LIMIT), "the fit broke off"
-child = os.fork()
-if child == 0:
-    signal.alarm(LIMIT)
-    make().fit(X, y)
-    os._exit(0)
-_, status = os.waitpid(child, 0)
-forked.set()
-thread.join()
-raise SystemExit(status)
-"""
-PRELOAD = """
-import os, pickle, signal, sys
-import numpy as np
-model = pickle.load(sys.stdin.buffer)
-child = os.fork()
-if child == 0:
-    signal.alarm(LIMIT)
-    model.predict(np.zeros((2000, 200)))
-    os._exit(0)
-raise SystemExit(os.waitpid(child, 0)[1])
-"""
+
+    fit = make(skorch_callbacks=[AtEpochs(meet)], max_iter=2).fit
+    thread = threading.Thread(target=fit, args=(X, Y), daemon=True)
+    thread.start()
+    assert at_work.wait(LIMIT), "the fit broke off"
+    status = fork_and_wait(make(max_iter=2).fit, X, Y)
+    forked.set()
+    thread.join()
+    return status
 
 
-def run(script, threads, **options):
-    script = script.replace("LIMIT", str(LIMIT))
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        **options,
-    )
+def predict_after_loading(dumped):
+    torch.set_num_threads(2)
+    model = pickle.loads(dumped)
+    return fork_and_wait(model.predict, np.zeros((2000, 200)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@posix
 def test_a_fork_beside_a_thread_that_fits_can_fit():
-    assert run(FORK, threads=1).returncode == 0
+    assert call_in_process(fit_beside_a_thread_that_fits) == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@posix
 def test_a_fork_of_a_process_that_only_loaded_a_model_can_predict():
     rng = np.random.default_rng(0)  # more weights than torch copies in one thread
     big = make(hidden_layer_sizes=(300,), max_iter=1, dropout=0, k=0)
     big.fit(rng.normal(size=(300, 200)), np.arange(300) % 2)
-    assert run(PRELOAD, threads=2, input=pickle.dumps(big)).returncode == 0
+    assert call_in_process(predict_after_loading, pickle.dumps(big)) == 0
 
 
 @pytest.mark.parametrize(
@@ -183,4 +170,4 @@ def test_the_package_may_be_imported_under_another_default_device():
         "X, y = np.zeros((20, 3)), np.arange(20) % 2\n"
         "HessianRegularizedMLPClassifier(max_iter=2).fit(X, y).predict_proba(X)\n"
     )
-    assert run(script, threads=1).returncode == 0
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)

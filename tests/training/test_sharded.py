@@ -1,4 +1,4 @@
-"""One network on the rows of two ranks, that torchrun starts on this machine."""
+"""One network on the rows of two ranks of this machine."""
 
 import pytest
 from estimator_on_ranks import CHECKS
@@ -6,12 +6,13 @@ from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 
-PROGRAM = "estimator_on_ranks.py"  # of the fixture outcomes
+MODULE = "estimator_on_ranks"  # of the fixture failures_by_rank
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_on_two_ranks(check, outcomes):
-    assert outcomes(check) == [None, None], "\n".join(map(str, outcomes(check)))
+def test_on_two_ranks(check, failures_by_rank):
+    failed = [failures[check] for failures in failures_by_rank]
+    assert failed == [None, None], "\n".join(map(str, failed))
 
 
 @pytest.mark.parametrize(

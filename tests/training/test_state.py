@@ -2,14 +2,12 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import call_in_process
 from skorch.callbacks import Callback, LRScheduler
 from training_cases import DATA, assert_same, make_spec
 
@@ -43,16 +41,6 @@ CASES = {
     ),
 }
 CAPTURED_AFTER = 5
-GO_ON = """
-import pickle, sys
-from numpy.random import RandomState
-from sklearn_hessreg._training import capture, to_plain, train
-cases = pickle.load(sys.stdin.buffer)
-for name, (spec, data, valid, state) in cases.items():
-    net = train(spec, data, valid, RandomState(99), state)
-    cases[name] = to_plain(capture(net))
-pickle.dump(cases, sys.stdout.buffer)
-"""
 
 
 class Capture(Callback):
@@ -80,6 +68,16 @@ def through(spec):
     return to_plain(capture(net)), getattr(watch, "dump_", None)
 
 
+def go_on(cases):
+    """Train each case from its state on; return the ends."""
+    return {
+        name: to_plain(
+            capture(train(spec, data, valid, np.random.RandomState(99), state))
+        )
+        for name, (spec, data, valid, state) in cases.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def ends():
     """Map each case to its two ends: trained through, and on in another process."""
@@ -94,14 +92,7 @@ def ends():
         for name, spec in CASES.items()
         if whole[name][1] is not None
     }
-    child = subprocess.run(
-        [sys.executable, "-c", GO_ON],
-        input=pickle.dumps(captured),
-        stdout=subprocess.PIPE,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    on = pickle.loads(child.stdout)
+    on = call_in_process(go_on, captured)
     return {name: (whole[name][0], on[name]) for name in on}
 
 
