@@ -4,7 +4,7 @@ A search that tells whether the method helps
 
 You learn to let a grid search decide on wrong labels alone, and to watch all its fits
 while they train. ``k=0`` is the network without the method, so the grid holds its own
-baseline. ``criterion="random"`` is a control: is the Hessian needed?
+baseline. ``importance="random"`` is a control: is the Hessian needed?
 
 40 % of the labels of half of scikit-learn's digits are wrong. The search sees only
 those; its validation folds have wrong labels too. The clean labels of the other half
@@ -58,7 +58,7 @@ clf = HessianRegularizedMLPClassifier(
 grid = [
     {"k": [0], "early_stopping": [False, True]},
     {"k": [10, 70], "n": [1, None]},
-    {"k": [70], "criterion": ["random"]},
+    {"k": [70], "importance": ["random"]},
 ]
 monitor = ScoringMonitor(scoring=scores)
 search = GridSearchCV(

@@ -47,7 +47,7 @@ class AcceleratedNet(AccelerateMixin, NeuralNetClassifier):
 
 # %%
 # Every process loads all samples, and Accelerate gives each its part of the batches:
-# ``data="replicated"``, the callback's default. All begin with the same weights.
+# ``rows="replicated"``, the callback's default. All begin with the same weights.
 
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype("float32")

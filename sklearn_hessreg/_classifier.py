@@ -32,9 +32,9 @@ from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
-    Criterion,
     Curvature,
     Granularity,
+    Importance,
     Initializer,
     LearningRate,
     MatrixLike,
@@ -75,7 +75,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     The parameters stand in groups. *Start here*: ``hidden_layer_sizes`` to
     ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
-    *Research*: ``criterion`` to ``aggregation``. *As scikit-learn*: ``solver`` to
+    *Research*: ``importance`` to ``aggregation``. *As scikit-learn*: ``solver`` to
     ``verbose``. *Training extras*: ``class_weight`` to ``keep_checkpoint``.
 
     Parameters
@@ -94,7 +94,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(tol)s
     %(scoring)s
     %(validation_fraction)s
-    %(criterion)s
+    %(importance)s
     %(curvature)s
     %(hessian_samples)s
     %(optimizer_state)s
@@ -122,7 +122,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
-    %(data)s
+    %(distributed)s
     %(checkpoint)s
     %(checkpoint_every)s
     %(keep_checkpoint)s
@@ -200,7 +200,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     with training without early stopping. Random weights did as well as those of highest
     score. With wrong labels a random forest was better on images, and on some of the
     tables. Where the wrong labels are those of rows near another class little was
-    gained. Search ``k`` with 0 among the values, and ``criterion``, whose ``"random"``
+    gained. Search ``k`` with 0 among the values, and ``importance``, whose ``"random"``
     and ``"magnitude"`` tell whether the Hessian was needed.
 
     *Prediction.* It takes the time of as many networks as there are snapshots;
@@ -222,7 +222,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     takes part if its loss is no worse than that of the worst of them, or if they were
     made by ``fit`` with early stopping, whose scores are others.
 
-    *Several processes.* With ``data="sharded"`` batches, validation data and Hessian
+    *Several processes.* With ``distributed=True`` batches, validation data and Hessian
     samples are those of one process that has the rows of all ranks one after the other,
     and the network is that process's up to rounding (not with ``dropout``, which each
     rank draws itself). X stays where it is but for the Hessian samples; ``y`` and
@@ -283,7 +283,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         tol: float = 1e-4,
         scoring: str | Callable[..., float] | None = "loss",
         validation_fraction: float = 0.1,
-        criterion: Criterion = "hessian",
+        importance: Importance = "hessian",
         curvature: Curvature = "per_sample",
         hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "reset",
@@ -310,7 +310,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         dropout: float = 0.0,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
-        data: Literal["sharded"] | None = None,
+        distributed: bool = False,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_every: int = 1,
         keep_checkpoint: bool = False,
@@ -329,7 +329,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.tol = tol
         self.scoring = scoring
         self.validation_fraction = validation_fraction
-        self.criterion = criterion
+        self.importance = importance
         self.curvature = curvature
         self.hessian_samples = hessian_samples
         self.optimizer_state = optimizer_state
@@ -356,7 +356,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.dropout = dropout
         self.device = device
         self.skorch_callbacks = skorch_callbacks
-        self.data = data
+        self.distributed = distributed
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.keep_checkpoint = keep_checkpoint

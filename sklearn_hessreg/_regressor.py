@@ -32,9 +32,9 @@ from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
-    Criterion,
     Curvature,
     Granularity,
+    Importance,
     Initializer,
     LearningRate,
     Loss,
@@ -73,7 +73,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     The parameters stand in groups. *Start here*: ``loss`` to
     ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
-    *Research*: ``criterion`` to ``aggregation``. *As scikit-learn*: ``solver`` to
+    *Research*: ``importance`` to ``aggregation``. *As scikit-learn*: ``solver`` to
     ``verbose``. *Training extras*: ``delta`` to ``keep_checkpoint``.
 
     Parameters
@@ -84,7 +84,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         ``"absolute_error"``, or ``"huber"``, the Huber loss. The last two are robust
         against wrong targets; MLPRegressor lacks them. The absolute error has no
         curvature in the outputs, so that the output layer's Hessian is zero: choose
-        another ``criterion`` with it.
+        another ``importance`` with it.
     %(hidden_layer_sizes)s
     %(activation)s
     %(early_stopping)s
@@ -99,7 +99,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(tol)s
     %(scoring)s
     %(validation_fraction)s
-    %(criterion)s
+    %(importance)s
     %(curvature)s
     %(hessian_samples)s
     %(optimizer_state)s
@@ -128,7 +128,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
-    %(data)s
+    %(distributed)s
     %(checkpoint)s
     %(checkpoint_every)s
     %(keep_checkpoint)s
@@ -263,7 +263,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         tol: float = 1e-4,
         scoring: str | Callable[..., float] | None = "loss",
         validation_fraction: float = 0.1,
-        criterion: Criterion = "hessian",
+        importance: Importance = "hessian",
         curvature: Curvature = "per_sample",
         hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "reset",
@@ -290,7 +290,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         dropout: float = 0.0,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
-        data: Literal["sharded"] | None = None,
+        distributed: bool = False,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_every: int = 1,
         keep_checkpoint: bool = False,
@@ -310,7 +310,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.tol = tol
         self.scoring = scoring
         self.validation_fraction = validation_fraction
-        self.criterion = criterion
+        self.importance = importance
         self.curvature = curvature
         self.hessian_samples = hessian_samples
         self.optimizer_state = optimizer_state
@@ -337,7 +337,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.dropout = dropout
         self.device = device
         self.skorch_callbacks = skorch_callbacks
-        self.data = data
+        self.distributed = distributed
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.keep_checkpoint = keep_checkpoint
@@ -513,14 +513,14 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
                 f"network's outputs go through {self.out_activation_!r}, not through "
                 f"{out_activation!r}. Set it back, or call fit with warm_start=False."
             )
-        by_hessian = params["k"] > 0 and params["criterion"] == "hessian"
+        by_hessian = params["k"] > 0 and params["importance"] == "hessian"
         if loss == "absolute_error" and by_hessian and not continuing:
             warn_at_caller(
                 "loss='absolute_error' has no curvature in the outputs. The exact "
                 "Hessian of the output layer is zero, and that of all layers between "
                 "which activations are piecewise linear: all weights have the same "
                 "score, and which of them are re-initialised is arbitrary. Use "
-                "loss='huber', or criterion='magnitude' or 'random'."
+                "loss='huber', or importance='magnitude' or 'random'."
             )
 
     def _check_data(self, X, y, continuing):

@@ -31,10 +31,10 @@ Aggregation = Literal["mean", "sum"]
 Granularity = Literal["weight", "unit"]
 Scope = Literal["layer", "global"]
 Curvature = Literal["mean_loss", "per_sample"]
-CriterionName = Literal["hessian", "magnitude", "random"]
-Criterion = CriterionName | Callable[..., dict[str, torch.Tensor]]
+ImportanceName = Literal["hessian", "magnitude", "random"]
+Importance = ImportanceName | Callable[..., dict[str, torch.Tensor]]
 OptimizerState = Literal["keep", "reset"]
-RanksData = Literal["replicated", "sharded"]
+Rows = Literal["replicated", "sharded"]
 InitializerName = Literal[
     "zeros",
     "uniform",

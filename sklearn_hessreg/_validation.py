@@ -40,7 +40,7 @@ def resolve_parameters(params, constraints, caller):
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
     _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
-    _check_sharded(params)
+    _check_distributed(params)
     return params
 
 
@@ -129,9 +129,9 @@ def _check_callbacks(callbacks):
             )
 
 
-def _check_sharded(params):
+def _check_distributed(params):
     """Refuse what cannot be had on the rows of several processes."""
-    if params["data"] is None:
+    if not params["distributed"]:
         return
     own_scorer = params["scoring"] not in (None, "loss")
     for name, is_refused, way in (
@@ -141,8 +141,7 @@ def _check_sharded(params):
     ):
         if is_refused:
             raise ValueError(
-                f"{name}={params[name]!r} cannot be used with data="
-                f"{params['data']!r}. {way}"
+                f"{name}={params[name]!r} cannot be used with distributed=True. {way}"
             )
 
 

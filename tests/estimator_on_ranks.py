@@ -22,7 +22,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 CUT = 120  # rows of the first rank, sorted by class: the second has none of class 0
 WEIGHT = np.random.default_rng(0).uniform(0.5, 2, len(Y))
 OPTIONS = {"hidden_layer_sizes": (8, 6), "random_state": 0, "max_iter": 8}
-OPTIONS |= {"batch_size": 40, "data": "sharded"}
+OPTIONS |= {"batch_size": 40, "distributed": True}
 Classifier = partial(HessianRegularizedMLPClassifier, **OPTIONS)
 Regressor = partial(HessianRegularizedMLPRegressor, **OPTIONS)
 
@@ -36,7 +36,7 @@ def on_one(model, *data, **further):
     """Train a model on all rows in this process alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.set_params(data=None).fit(*data, **further)
+        return model.set_params(distributed=False).fit(*data, **further)
 
 
 def networks(model):
@@ -144,7 +144,7 @@ def sparse_rows_train_as_one_process():
 
 def partial_fit_trains_as_one_process():
     model, one = Classifier(k=30, reinit_every=1), Classifier(k=30, reinit_every=1)
-    one.set_params(data=None)
+    one.set_params(distributed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(3):
@@ -199,12 +199,12 @@ def other_classes_are_refused():
 def a_warm_start_from_other_weights_is_refused():
     model = on_one(Classifier(k=0, warm_start=True, random_state=dist.get_rank()), X, Y)
     with pytest.raises(ValueError, match="The ranks have different parameters"):
-        model.set_params(data="sharded").fit(own(X), own(Y))
+        model.set_params(distributed=True).fit(own(X), own(Y))
 
 
 def a_network_for_each_rank_is_warned_of():
-    with pytest.warns(UserWarning, match="each fits a network of its own"):
-        Classifier(data=None).fit(X, Y)
+    with pytest.warns(UserWarning, match="each trains a network of its own"):
+        Classifier(distributed=False).fit(X, Y)
 
 
 CHECKS = {

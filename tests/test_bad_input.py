@@ -23,7 +23,7 @@ PARAMETERS = {
     "reinit_every": ("auto", r"'reinit_every'.*'plateau'.*int.*'auto'"),
     "n_snapshots": (0, r"'n_snapshots'.*\[1, inf\).*Got 0"),
     "scope": ("net", r"'scope'.*'net'"),
-    "criterion": ("gradient", r"'criterion'.*'gradient'"),
+    "importance": ("gradient", r"'importance'.*'gradient'"),
     "curvature": ("gauss", r"'curvature'.*'gauss'"),
     "hidden_layer_sizes": ((5, 0), r"> 0, got \[5, 0\]"),
     "solver": (dict, r"solver=<class 'dict'>.*'adam', 'sgd'"),

@@ -54,9 +54,9 @@ OF_CLASSIFIERS = [
     {**CYCLES, **UNIT, **RESET, "hessian_samples": 64, "activation": "leaky_relu"},
     {
         **{**MILD, **BY_SCORE, **UNIT, **GLOBAL, **RESET, "scoring": "accuracy"},
-        **{"criterion": "magnitude", "reinit_until": 3},
+        **{"importance": "magnitude", "reinit_until": 3},
     },
-    {**CYCLES, **BY_SCORE, **PER_SAMPLE, **RESET, "criterion": "random", "k": 30},
+    {**CYCLES, **BY_SCORE, **PER_SAMPLE, **RESET, "importance": "random", "k": 30},
 ]
 OF_REGRESSORS = [
     {},
@@ -68,7 +68,7 @@ OF_REGRESSORS = [
     {**MILD, **BY_SCORE, **UNIT, **PER_SAMPLE, "loss": "poisson", "scoring": None},
     {
         **{**CYCLES, **BY_SCORE, **GLOBAL, "initializer": "orthogonal"},
-        **{"loss": "absolute_error", "criterion": "magnitude"},
+        **{"loss": "absolute_error", "importance": "magnitude"},
         **{"scoring": "neg_mean_absolute_error", "activation": "logistic"},
     },
 ]

@@ -144,7 +144,7 @@ def test_memory_layout_does_not_matter(order):
 
 
 def test_same_seed_gives_the_same_model_to_the_bit():
-    options = {"n": 2, "dropout": 0.2, "hessian_samples": 20, "criterion": "hessian"}
+    options = {"n": 2, "dropout": 0.2, "hessian_samples": 20, "importance": "hessian"}
     models = [parameters(make(**options).fit(X, Y)) for _ in range(2)]
     assert np.array_equal(*models)
     other = parameters(

@@ -45,7 +45,7 @@ every_target = pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 def make(loss="squared_error", **options):
     """A small, quick estimator."""
     if loss == "absolute_error":
-        options = {"criterion": "magnitude", **options}
+        options = {"importance": "magnitude", **options}
     options = {
         **PLAIN,
         "hidden_layer_sizes": (8,),
@@ -395,11 +395,11 @@ def test_validation_targets_that_are_all_equal_are_warned_of_where_they_decide()
 
 def test_absolute_error_is_warned_to_have_no_hessian_with_the_ways_out():
     with pytest.warns(UserWarning, match=r"no curvature.*huber.*'magnitude'"):
-        reg = make("absolute_error", criterion="hessian").fit(X, Y)
+        reg = make("absolute_error", importance="hessian").fit(X, Y)
     assert not reg.hessian_scores(X, Y)["layers.1"].any()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*no curvature")
-        make("absolute_error", k=0, criterion="hessian").fit(X, Y)
+        make("absolute_error", k=0, importance="hessian").fit(X, Y)
 
 
 def test_partial_fit_refuses_early_stopping_and_another_number_of_outputs():

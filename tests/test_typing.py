@@ -53,7 +53,7 @@ def test_regressor() -> None:
 
 
 def test_misuse_of_the_estimator() -> None:
-    HessianRegularizedMLPClassifier(criterion="hesse")  # type: ignore[arg-type]
+    HessianRegularizedMLPClassifier(importance="hesse")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         HessianRegularizedMLPClassifier(hidden_units=4)  # type: ignore[call-arg]
     with pytest.raises(TypeError):

@@ -149,7 +149,7 @@ SCALARS_OF_NUMPY = {
     "momentum in float32": {"momentum": np.float32(0.3)},
     "nesterovs_momentum": {"nesterovs_momentum": np.False_},
     "batch_size": {"batch_size": np.int16(20)},
-    "n": {"n": np.uint8(1), "criterion": "magnitude", "reinit_every": np.int8(1)},
+    "n": {"n": np.uint8(1), "importance": "magnitude", "reinit_every": np.int8(1)},
     "n_snapshots": {"n_snapshots": np.uint8(2), "reinit_every": 1, "max_iter": 5},
     "cycles": {
         "n_snapshots": np.int8(3),

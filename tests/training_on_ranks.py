@@ -111,12 +111,12 @@ def replicated(**method):
 
 def sharded(**method):
     options = {"iterator_train": DataLoader}
-    net = make_net(every_epoch(data="sharded", **method), **options).fit(*own_rows())
+    net = make_net(every_epoch(rows="sharded", **method), **options).fit(*own_rows())
     assert events_of(net) == [2, 2, 3, 3, 4, 4]
     assert_same_weights(net)
 
 
-def own_criterion(module, names, *, loss, inputs, targets, generator):
+def own_importance(module, names, *, loss, inputs, targets, generator):
     """Score by what differs between the ranks."""
     count = 5 + dist.get_rank()
     torch.rand(count, generator=generator)
@@ -141,7 +141,7 @@ def gradients_averaged_without_ddp():
                 p.grad /= dist.get_world_size()
             return step
 
-    net = make_net(every_epoch(data="sharded"), Averaged, iterator_train=DataLoader)
+    net = make_net(every_epoch(rows="sharded"), Averaged, iterator_train=DataLoader)
     assert_same_weights(net.fit(*own_rows()))
 
 
@@ -153,7 +153,7 @@ def cycles_end_together():
         n_iter_no_change=2,
         tol=0.05,
         load_best=True,
-        data="sharded",
+        rows="sharded",
     )
     options = {"iterator_train": DataLoader, "max_epochs": 40, "lr": 0.05}
     net = make_net(method, train_split=DEFAULT_SPLIT, **options).fit(*own_rows())
@@ -175,7 +175,7 @@ DEFAULT_SPLIT = InDDP(Net).train_split
 
 def an_event_is_that_of_one_process_on_all_rows(curvature, samples):
     """Compare selection and new weights."""
-    method = every_epoch(data="sharded", curvature=curvature, hessian_samples=samples)
+    method = every_epoch(rows="sharded", curvature=curvature, hessian_samples=samples)
     nets = [make_net(method, NeuralNetClassifier).initialize() for _ in range(2)]
     results = [
         Event(method, net, torch.Generator().manual_seed(3), ranks).run(Dataset(*rows))
@@ -249,7 +249,7 @@ def other_first_weights_are_refused():
 
 def weights_that_drift_apart_are_refused():
     net = make_net(
-        every_epoch(data="sharded"), NeuralNetClassifier, iterator_train=DataLoader
+        every_epoch(rows="sharded"), NeuralNetClassifier, iterator_train=DataLoader
     )
     refused("different parameters", net, own_rows())
     assert len(net.history) == 2
@@ -271,7 +271,7 @@ def what_fails_on_one_rank_is_told_on_the_other():
     match, error = "Rank 1 failed at: .*OSError: no disk", RuntimeError
     if dist.get_rank() == 1:
         match, error = "no disk", OSError
-    method = every_epoch(data="sharded")
+    method = every_epoch(rows="sharded")
     net = make_net(method, NeuralNetClassifier).initialize()
     before = copy.deepcopy(net.module_.state_dict())
     event = Event(method, net, torch.Generator().manual_seed(0), ranks_of())
@@ -283,7 +283,7 @@ def what_fails_on_one_rank_is_told_on_the_other():
 
 def without_data_a_rank_trains_alone():
     if dist.get_rank() == 0:
-        net = make_net(every_epoch(data=None), NeuralNetClassifier)
+        net = make_net(every_epoch(rows=None), NeuralNetClassifier)
         assert events_of(net.fit(X, Y)) == [2, 2, 3, 3, 4, 4]
 
 
@@ -320,9 +320,9 @@ CHECKS = {
             "all samples": {"hessian_samples": None},
             "units, reset": {"granularity": "unit", "optimizer_state": "reset"},
             "global": {"scope": "global", "random_state": 0},
-            "magnitude": {"criterion": "magnitude"},
-            "random": {"criterion": "random"},
-            "own criterion": {"criterion": own_criterion},
+            "magnitude": {"importance": "magnitude"},
+            "random": {"importance": "random"},
+            "own importance": {"importance": own_importance},
             "own initializer": {"initializer": own_initializer},
         }.items()
     },

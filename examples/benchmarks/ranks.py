@@ -1,8 +1,8 @@
 """Scores of one layer, and an epoch, on one rank, on two, and on one with two threads.
 
 ``make bench`` runs it. torchrun starts the ranks on this machine, one thread each; what
-is timed is a call of hessian_scores, or a fit of one epoch with ``data="sharded"``, the
-slowest rank's, after one that does not count.
+is timed is a call of hessian_scores, or a fit of one epoch with ``distributed=True``,
+the slowest rank's, after one that does not count.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def training(units, fan_in, batch):
     X = rng.standard_normal((ROWS // ranks, fan_in), "float32")
     y = np.arange(len(X)) % 10
     clf = HessianRegularizedMLPClassifier(
-        (units, units), k=0, max_iter=1, batch_size=batch, data="sharded"
+        (units, units), k=0, max_iter=1, batch_size=batch, distributed=True
     )
     return lambda: clf.fit(X, y)
 

@@ -40,10 +40,10 @@ PAPER = {"k": 10, "n": 1, "curvature": "mean_loss", "optimizer_state": "keep"}
 _FLAGS = {
     "none": {"k": 0},
     "ours": {},
-    "random": {"criterion": "random"},
-    "magnitude": {"criterion": "magnitude"},
-    "lowest": {"criterion": lowest_scores},
-    "diagonal": {"criterion": diagonal_scores},
+    "random": {"importance": "random"},
+    "magnitude": {"importance": "magnitude"},
+    "lowest": {"importance": lowest_scores},
+    "diagonal": {"importance": diagonal_scores},
     "fading": {},
     "reset": {"optimizer_state": "reset"},
     "unit": {"granularity": "unit"},
@@ -82,9 +82,9 @@ NOISE_ARMS = [
     *[f"{control} n=3 k=10" for control in ("lowest", "diagonal", "fading")],
     "fading n=3 k=30",
     *[
-        f"{criterion} {settings}"
+        f"{importance} {settings}"
         for settings in ("n=3 k=30", "n=1 k=10")
-        for criterion in ("random", "magnitude", "lowest", "diagonal")
+        for importance in ("random", "magnitude", "lowest", "diagonal")
     ],
     *[f"{arm} {how}" for how in ("reset", "unit", "reset unit") for arm in OURS],
 ]

@@ -29,9 +29,9 @@ OURS = {
     "method": {},
     "method loss": {"scoring": "loss"},
     RECOMMENDED: {"scoring": "loss"},
-    "random loss long": {"criterion": "random", "scoring": "loss"},
-    "random": {"criterion": "random"},
-    "largest": {"criterion": "magnitude"},
+    "random loss long": {"importance": "random", "scoring": "loss"},
+    "random": {"importance": "random"},
+    "largest": {"importance": "magnitude"},
     # smaller doses: the paper's, and the default with the optimizer's state kept
     "k=10, n=1": PAPER,
     "kept": {"optimizer_state": "keep"},

@@ -46,7 +46,7 @@ BY_LOSS = {"k": 0, "early_stopping": True}
 OURS = {
     DEFAULT: {},
     "ours before": AS_SKLEARN,
-    "random weights": {"criterion": "random"},
+    "random weights": {"importance": "random"},
     "k=0": {"k": 0, **AS_SKLEARN},
     "k=0 by loss": BY_LOSS,
 }

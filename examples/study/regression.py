@@ -38,7 +38,7 @@ NETWORKS = {
     "ours squared_error": CYCLES,
     "ours huber": {"loss": "huber", **CYCLES},
     "ours huber scoring=loss": {"loss": "huber", "scoring": "loss", **CYCLES},
-    "random huber": {"loss": "huber", "criterion": "random", **CYCLES},
+    "random huber": {"loss": "huber", "importance": "random", **CYCLES},
 }
 ARMS = [
     "MLPRegressor",

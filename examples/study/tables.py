@@ -38,7 +38,7 @@ ARMS = {
     "none early_stopping loss": {"k": 0, **_BY_LOSS},
     "default early_stopping loss": _BY_LOSS,
     RECOMMENDED: _BY_LOSS,
-    "random early_stopping loss long": {"criterion": "random", **_BY_LOSS},
+    "random early_stopping loss long": {"importance": "random", **_BY_LOSS},
     "none long": {"k": 0},
 }
 # the other candidates for the defaults; five seeds of ten
@@ -48,12 +48,12 @@ _OTHERS = {
     "k=30 n=1": PAPER | {"k": 30},
     "k=30 n=2": PAPER | {"k": 30, "n": 2},
     "k=10 n=1 per_sample": PAPER | {"curvature": "per_sample"},
-    "k=10 n=1 random": PAPER | {"criterion": "random"},
-    "k=10 n=1 largest": PAPER | {"criterion": "magnitude"},
+    "k=10 n=1 random": PAPER | {"importance": "random"},
+    "k=10 n=1 largest": PAPER | {"importance": "magnitude"},
     "mean_loss": {"curvature": "mean_loss"},
     "kept": {"optimizer_state": "keep"},
-    "random": {"criterion": "random"},
-    "largest": {"criterion": "magnitude"},
+    "random": {"importance": "random"},
+    "largest": {"importance": "magnitude"},
 }
 for _name, _options in _OTHERS.items():
     ARMS[f"{_name} early_stopping"] = {"early_stopping": True, **_options}

@@ -126,7 +126,7 @@ class HessianScoresDisplay:
         """Compute and draw the scores of a layer of a fitted MLP.
 
         They are the exact Hessian's at the trained weights, whatever the estimator's
-        ``criterion``, with its ``aggregation``, ``curvature``, ``granularity`` and
+        ``importance``, with its ``aggregation``, ``curvature``, ``granularity`` and
         ``class_weight``. Under ``granularity="unit"`` the units are outlined whose
         scores together are highest; under ``scope="global"`` the top k percent of the
         last ``n`` layers together, if the layer is one of them.

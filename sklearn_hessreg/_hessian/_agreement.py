@@ -16,7 +16,7 @@ ADVICE = {
     "buffers": "Broadcast them from one rank before, with torch.distributed.broadcast.",
     "samples": (
         "Not the samples are shared out but the units of the layers, so every rank "
-        "needs all samples: gather them before. HessianReinit(data='sharded') does it "
+        "needs all samples: gather them before. HessianReinit(rows='sharded') does it "
         "where each rank holds rows of its own."
     ),
 }

@@ -35,12 +35,12 @@ from sklearn_hessreg._reinit._watch import (
 )
 from sklearn_hessreg._typing import (
     Aggregation,
-    Criterion,
     Curvature,
     Granularity,
+    Importance,
     Initializer,
     OptimizerState,
-    RanksData,
+    Rows,
     Scope,
 )
 
@@ -67,7 +67,7 @@ class HessianReinit(Callback):
     %(granularity)s
     %(scope)s
     %(curvature)s
-    %(criterion)s
+    %(importance)s
     %(reinit_every)s
     %(n_snapshots)s
     %(reinit_until)s
@@ -79,7 +79,7 @@ class HessianReinit(Callback):
     %(tol)s
     %(n_iter_no_change)s
     %(random_state)s
-    %(data)s
+    %(rows)s
 
     Attributes
     ----------
@@ -107,12 +107,12 @@ class HessianReinit(Callback):
         When training begins, if a parameter has a value that is not allowed, ``n`` is
         larger than the number of trainable weight layers, one of the last ``n`` cannot
         be scored (see :func:`hessian_scores`), the initializer's draw has another shape
-        or is not finite, the criterion's function returns something else than scores,
-        or the optimizer's state cannot be reset for single weights. At the end of an
-        epoch, if the history has no column ``monitor``. At the end of a cycle, if that
-        column was never finite in it. At an event, if scores are not finite. No weight
-        has been changed then. In several processes also if they differ in weights,
-        samples or parameters.
+        or is not finite, the function given as ``importance`` returns something else
+        than scores, or the optimizer's state cannot be reset for single weights. At the
+        end of an epoch, if the history has no column ``monitor``. At the end of a
+        cycle, if that column was never finite in it. At an event, if scores are not
+        finite. No weight has been changed then. In several processes also if they
+        differ in weights, samples or parameters.
 
     Notes
     -----
@@ -179,7 +179,7 @@ class HessianReinit(Callback):
         granularity: Granularity = "weight",
         scope: Scope = "layer",
         curvature: Curvature = "per_sample",
-        criterion: Criterion = "hessian",
+        importance: Importance = "hessian",
         reinit_every: int | Literal["plateau"] = "plateau",
         n_snapshots: int = 10,
         reinit_until: int | None = None,
@@ -191,7 +191,7 @@ class HessianReinit(Callback):
         tol: float = 1e-4,
         n_iter_no_change: float = 10,
         random_state: int | None = None,
-        data: RanksData | None = "replicated",
+        rows: Rows | None = "replicated",
     ) -> None:
         self.k = k
         self.n = n
@@ -200,7 +200,7 @@ class HessianReinit(Callback):
         self.granularity = granularity
         self.scope = scope
         self.curvature = curvature
-        self.criterion = criterion
+        self.importance = importance
         self.reinit_every = reinit_every
         self.n_snapshots = n_snapshots
         self.reinit_until = reinit_until
@@ -212,7 +212,7 @@ class HessianReinit(Callback):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
-        self.data = data
+        self.rows = rows
 
     def initialize(self):
         """Forget all cycles and seed the generator anew."""
@@ -400,7 +400,7 @@ class HessianReinit(Callback):
 
     def _event(self, net):
         """Make an event by these hyperparameters."""
-        return Event(self, net, self.generator_, ranks_in(self.data))
+        return Event(self, net, self.generator_, ranks_in(self.rows))
 
     def _reinitialise(self, net, dataset):
         """Re-initialise and record, at the start of an epoch."""
@@ -422,7 +422,7 @@ class HessianReinit(Callback):
         row = net.history[-1]
         if not self._watches or (cut and column_of(self, row) not in row):
             return False
-        module, ranks = unwrapped(net).module_, ranks_in(self.data)
+        module, ranks = unwrapped(net).module_, ranks_in(self.rows)
         score = share_epoch(ranks, module, partial(read_monitor, self, row))
         self.cycles_ = watch_epoch(self, module, score)
         plateaued = self.cycles_.plateau.is_reached(self.n_iter_no_change)

@@ -14,8 +14,8 @@ from sklearn_hessreg._hessian import (
     score_layers,
     select_layers,
 )
-from sklearn_hessreg._reinit._criterion import (
-    call_criterion,
+from sklearn_hessreg._reinit._importance import (
+    call_importance,
     magnitudes,
     random_scores,
 )
@@ -81,9 +81,9 @@ class Event:
     def _probe(self, dataset):
         """Show it in this process."""
         method = self.method
-        if method.criterion in ("magnitude", "random"):
+        if method.importance in ("magnitude", "random"):
             return
-        if method.criterion == "hessian" and method.curvature == "mean_loss":
+        if method.importance == "hessian" and method.curvature == "mean_loss":
             candidates = trainable_layers(self.net.module_)
             check = partial(check_layers, candidates=candidates)
         else:
@@ -107,11 +107,11 @@ class Event:
         return {name: module.get_submodule(name) for name in names}
 
     def _scores(self, layers, dataset):
-        """Score the layers' weights, or their units, by the criterion."""
+        """Score the layers' weights, or their units, by the importance."""
         method, generator = self.method, self.generator
-        if method.criterion == "magnitude":
+        if method.importance == "magnitude":
             scores = magnitudes(layers)
-        elif method.criterion == "random":
+        elif method.importance == "random":
             scores = random_scores(layers, generator)
         else:
             batch = self._draw_batch(dataset)
@@ -123,7 +123,7 @@ class Event:
                 raise ValueError(
                     f"The scores of layer {name!r} contain NaN or infinity: the loss "
                     "or its curvature overflows at the current weights, or what "
-                    f"criterion={method.criterion!r} computes. Lower the learning "
+                    f"importance={method.importance!r} computes. Lower the learning "
                     "rate, scale the features, or train in float64."
                 )
         return scores
@@ -131,7 +131,7 @@ class Event:
     def _draw_batch(self, dataset):
         """Draw the Hessian samples, of all ranks' where each has its own."""
         count, generator = self.method.hessian_samples, self.generator
-        if self.ranks is not None and self.method.data == "sharded":
+        if self.ranks is not None and self.method.rows == "sharded":
             samples = draw_from_all_ranks(self.ranks, dataset, count, generator)
         else:
             draw = partial(draw_samples, dataset, count, generator)
@@ -143,7 +143,7 @@ class Event:
         """Share the work of a scorer out over the ranks, if there are several."""
         if self.ranks is None:
             return scorer
-        if callable(self.method.criterion):
+        if callable(self.method.importance):
             return partial(synchronised, self.ranks, scorer)
 
         def score(module, *, names, loss, inputs, targets):
@@ -160,9 +160,9 @@ class Event:
     def _scorer(self, generator):
         """Choose the function that scores layers on samples."""
         method = self.method
-        if callable(method.criterion):
+        if callable(method.importance):
             return partial(
-                call_criterion, criterion=method.criterion, generator=generator
+                call_importance, importance=method.importance, generator=generator
             )
         return partial(
             score_layers,

@@ -12,12 +12,12 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_hessreg._typing import (
     Aggregation,
-    CriterionName,
     Curvature,
     Granularity,
+    ImportanceName,
     InitializerName,
     OptimizerState,
-    RanksData,
+    Rows,
     Scope,
 )
 
@@ -105,9 +105,9 @@ PARAMETERS = {
         "samples' absolute Hessians: also exact, and far cheaper for wide hidden "
         "layers; see :func:`hessian_scores`.",
     ),
-    "criterion": Parameter(
-        _names(CriterionName, callable),
-        f"{_one_of(CriterionName)} or callable",
+    "importance": Parameter(
+        _names(ImportanceName, callable),
+        f"{_one_of(ImportanceName)} or callable",
         'What ranks the weights. The method is ``"hessian"``; absolute value and '
         "chance are its controls. A picklable callable ``f(module, names, *, loss, "
         "inputs, targets, generator)`` returns a dict with one score for each weight, "
@@ -186,9 +186,9 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
         "int",
         "Seed of all draws; None takes one from the operating system.",
     ),
-    "data": Parameter(
-        _names(RanksData, None),
-        f"{_one_of(RanksData)} or None",
+    "rows": Parameter(
+        _names(Rows, None),
+        f"{_one_of(Rows)} or None",
         "What the processes hold that train one net, where :mod:`torch.distributed` is "
         'initialised: all the same training samples (``"replicated"``), or each rows '
         'of its own (``"sharded"``). None leaves each to a net of its own.',

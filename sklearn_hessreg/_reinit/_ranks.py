@@ -14,9 +14,9 @@ from sklearn_hessreg._hessian import (
 from sklearn_hessreg._reinit._samples import to_batch, two_samples
 
 
-def ranks_in(data):
-    """Return the processes that take part, by the callback's parameter `data`."""
-    return None if data is None else ranks_of()
+def ranks_in(rows):
+    """Return the processes that take part, by the callback's parameter `rows`."""
+    return None if rows is None else ranks_of()
 
 
 def attempt(ranks, stage, compute):
@@ -32,7 +32,7 @@ def check_begin(ranks, method, net, dataset):
     def describe():
         described = describe_arguments(_arguments(method))
         described |= describe_module(net.module_, buffers=False)
-        if method.data == "sharded" or method.criterion in ("magnitude", "random"):
+        if method.rows == "sharded" or method.importance in ("magnitude", "random"):
             return described
         size = None if isinstance(dataset, IterableDataset) else len(dataset)
         return described | describe_samples(to_batch(net, two_samples(dataset)), size)
@@ -62,7 +62,7 @@ def share_epoch(ranks, module, read_score):
 
 def synchronised(ranks, scorer, module, **options):
     """Score on all ranks, and take the first rank's scores."""
-    found = ranks.attempt("the criterion", lambda: scorer(module, **options))
+    found = ranks.attempt("the importance", lambda: scorer(module, **options))
     scores = {name: S.clone() for name, S in found.items()}
     ranks.broadcast(scores.values())
     return scores

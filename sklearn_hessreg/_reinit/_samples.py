@@ -65,7 +65,7 @@ def _restart(dataset):
         raise ValueError(
             f"{type(dataset).__name__} gives the same iterator each time, so samples "
             "taken for the Hessian would be lost for training. Let its __iter__ begin "
-            "anew, as a generator function does, or use criterion='magnitude' or "
+            "anew, as a generator function does, or use importance='magnitude' or "
             "'random', which need no samples."
         )
     return samples

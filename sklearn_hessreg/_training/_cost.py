@@ -22,7 +22,7 @@ def count_largest_product(spec, X):
 def warn_if_expensive(spec, n_samples):
     """Warn where the streamed Hessian costs far more than an epoch of training."""
     method = spec.method
-    if method["criterion"] != "hessian" or method["curvature"] != "mean_loss":
+    if method["importance"] != "hessian" or method["curvature"] != "mean_loss":
         return
     if method["k"] == 0:
         return

@@ -351,7 +351,7 @@ def _callbacks(spec):
                 lower_is_better=not spec.early_stopping,
                 random_state=spec.seed,
                 # one row after the other is fetched from where it is
-                data=None if spec.data is None else "replicated",
+                rows="replicated" if spec.distributed else None,
             ),
         ),
         ("convergence", Convergence(spec)),

@@ -197,15 +197,14 @@ TRAINING_PARAMETERS = {
         "EpochScoring is refused: it does not know the sample weights in "
         "the batches.",
     ),
-    "data": Parameter(
-        [StrOptions({"sharded"}), None],
-        '{"sharded"} or None',
-        "Whose rows ``fit`` and ``partial_fit`` train on where "
-        ":mod:`torch.distributed` is initialised for several processes: "
-        "None those of this process, which trains a network of its own; "
-        '``"sharded"`` those of all, each of which calls the method with its '
-        "own rows, of any number, and gets the same network. See the notes "
-        "of :class:`HessianRegularizedMLPClassifier`.",
+    "distributed": Parameter(
+        ["boolean"],
+        "bool",
+        "Whether the processes for which :mod:`torch.distributed` is initialised "
+        "train one network on the rows of all of them. Each process calls ``fit`` or "
+        "``partial_fit`` with its own rows, of any number, and gets that network. If "
+        "False, each process trains a network of its own. See the notes of "
+        ":class:`HessianRegularizedMLPClassifier`.",
     ),
     "checkpoint": Parameter(
         [str, PathLike, None],

@@ -64,7 +64,7 @@ def train(
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
-        net.ranks_ = None if spec.data is None else ranks_of()
+        net.ranks_ = ranks_of() if spec.distributed else None
         samples, valid = _to_samples(net, train_data, valid_data)
         _begin(net, state)
         check_begin(net, train_data)

@@ -30,14 +30,14 @@ def sharing_ranks(params, columns):
     They must have the same parameters, and names of the columns of X.
     """
     ranks = ranks_of()
-    if params["data"] is None and ranks is not None:
+    if not params["distributed"] and ranks is not None:
         warn_at_caller(
             f"torch.distributed is initialised for {ranks.size} processes, and each "
-            "fits a network of its own. data='sharded' trains one on the rows of all; "
-            "if each shall have its own, filter this warning."
+            "trains a network of its own. Set distributed=True to train one network on "
+            "the rows of all, or filter this warning."
         )
         return None
-    if ranks is None or params["data"] is None:
+    if ranks is None or not params["distributed"]:
         return None
     shared = {name: value for name, value in params.items() if name not in _OWN}
     shared["columns"] = list(columns)

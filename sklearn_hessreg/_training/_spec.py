@@ -18,7 +18,7 @@ class TrainingSpec:
     HessianReinit's hyperparameters, `skorch_callbacks` the user's own copies; `seed` is
     that of the method and of dropout. A training of `max_iter` epochs at most begins
     with a new optimizer unless `keep_optimizer` says that an earlier one goes on.
-    `data` is None where this process trains alone. `class_weight` has one for each
+    `class_weight` has one for each
     class, None where all are one.
     """
 
@@ -30,7 +30,7 @@ class TrainingSpec:
     method: Mapping[str, Any]
     skorch_callbacks: tuple[Any, ...]
     keep_optimizer: bool
-    data: str | None
+    distributed: bool
     class_weight: tuple[float, ...] | None
     activation: str
     dropout: float

@@ -45,18 +45,18 @@ def error_rate(module, X, y):
     return -np.mean(module(torch.from_numpy(X)).argmax(1).numpy() == y)
 
 
-def redraw(module, X, y, generator, *, criterion, k, n, samples):
+def redraw(module, X, y, generator, *, importance, k, n, samples):
     """Re-initialise k percent of the last n layers."""
     names = [name for name, part in module.named_modules() if type(part) is nn.Linear]
     layers = {name: module.get_submodule(name) for name in names[-n:]}
-    if criterion == "hessian":
+    if importance == "hessian":
         rows = np.arange(len(X))
         if samples < len(X):
             rows = torch.randperm(len(X), generator=generator)[:samples].numpy()
         data = torch.from_numpy(X[rows]), torch.from_numpy(y[rows])
         module.eval()
         scores = hessian_scores(module, loss_of, *data, n=n)
-    elif criterion == "magnitude":
+    elif importance == "magnitude":
         scores = {name: layer.weight.abs() for name, layer in layers.items()}
     else:
         scores = {

@@ -212,7 +212,7 @@ def test_history_has_the_share_redrawn_of_each_unit(granularity, module, fan_in)
 
 
 def test_magnitude_selects_the_largest_weights():
-    net = fit(every_epoch(k=25, criterion="magnitude", initializer="zeros"))
+    net = fit(every_epoch(k=25, importance="magnitude", initializer="zeros"))
     for end, begin, *_ in pairs(net):
         old = end["out.weight"].abs().flatten()
         zeroed = (begin["out.weight"] == 0).flatten()
@@ -220,7 +220,7 @@ def test_magnitude_selects_the_largest_weights():
 
 
 def test_random_selection_differs_from_event_to_event():
-    net = fit(every_epoch(k=50, criterion="random", initializer="zeros"), epochs=6)
+    net = fit(every_epoch(k=50, importance="random", initializer="zeros"), epochs=6)
     masks = [(begin["out.weight"] == 0) for _, begin, *_ in pairs(net)]
     assert any(not torch.equal(masks[0], mask) for mask in masks[1:])
     assert all(int(mask.sum()) == 8 for mask in masks)
@@ -325,7 +325,7 @@ def test_net_with_callback_survives_pickle():
         ({"n": 3}, "n=3.*2 weight layers"),
         ({"initializer": "glorot"}, "'initializer'.*'glorot'"),
         ({"initializer": lambda t, generator: torch.zeros(3)}, r"\(3,\).*\(2, 8\)"),
-        ({"criterion": "gradient"}, "'criterion'.*'gradient'"),
+        ({"importance": "gradient"}, "'importance'.*'gradient'"),
         ({"hessian_samples": 0}, "'hessian_samples'.*0"),
         ({"reinit_until": 0}, "'reinit_until'.*0"),
         ({"random_state": -1}, "'random_state'.*-1"),
@@ -441,10 +441,10 @@ def test_units_of_layers_without_bias_are_redrawn():
 
 
 @pytest.mark.parametrize("granularity", ["weight", "unit"])
-@pytest.mark.parametrize("criterion", ["hessian", "magnitude", "random"])
-def test_the_padding_of_an_embedding_keeps_its_values(criterion, granularity):
+@pytest.mark.parametrize("importance", ["hessian", "magnitude", "random"])
+def test_the_padding_of_an_embedding_keeps_its_values(importance, granularity):
     net = plain_net(
-        every_epoch(k=100, n=2, criterion=criterion, granularity=granularity),
+        every_epoch(k=100, n=2, importance=importance, granularity=granularity),
         module=Words,
         module__padding_idx=3,
     )
@@ -551,10 +551,10 @@ class Generators(Callback):
         self.states_.append(torch.get_rng_state())
 
 
-@pytest.mark.parametrize("criterion", ["hessian", "magnitude", "random"])
-def test_an_event_draws_nothing_from_the_global_generator(criterion):
+@pytest.mark.parametrize("importance", ["hessian", "magnitude", "random"])
+def test_an_event_draws_nothing_from_the_global_generator(importance):
     net = plain_net(
-        every_epoch(criterion=criterion, hessian_samples=10), ("after", Generators())
+        every_epoch(importance=importance, hessian_samples=10), ("after", Generators())
     )
     net.callbacks.insert(0, ("before", Generators()))
     parts = dict(net.fit(X, Y).callbacks_)
@@ -581,7 +581,7 @@ def test_what_other_threads_draw_during_an_event_does_not_repeat():
         def on_epoch_begin(self, net, **kwargs):
             draw()
 
-    net = plain_net(every_epoch(criterion=draw_in_a_thread), Draw(), max_epochs=4)
+    net = plain_net(every_epoch(importance=draw_in_a_thread), Draw(), max_epochs=4)
     net.fit(X, Y)
     assert len(drawn) == 8
     assert len(set(drawn)) == 8
@@ -649,7 +649,7 @@ def test_a_stream_gives_other_samples_at_each_event():
         seen.append(inputs)
         return {"out": torch.ones(2, 8)}
 
-    plain_net(every_epoch(criterion=watch, hessian_samples=10)).fit(Stream(), None)
+    plain_net(every_epoch(importance=watch, hessian_samples=10)).fit(Stream(), None)
     trial, first, second, *_ = seen
     assert torch.equal(trial, torch.from_numpy(X[:2]))
     assert first.shape == second.shape == (10, 5)

@@ -25,7 +25,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 5)).astype("float32")
 Y = (X[:, 0] * X[:, 1] + 0.5 * RNG.normal(size=90) > 0).astype("int64")
 TRAIN, VALID = (X[:60], Y[:60]), (X[60:], Y[60:])
-EVENT = {"criterion": "magnitude", "k": 40, "n": 2}
+EVENT = {"importance": "magnitude", "k": 40, "n": 2}
 PLATEAU = {"tol": 0.01, "n_iter_no_change": 2}
 
 
@@ -107,10 +107,10 @@ def assert_same(net, expected, sign=1):
 @pytest.mark.parametrize(
     ("event", "optimizer"),
     [
-        ({"criterion": "hessian"}, torch.optim.Adam),
-        ({"criterion": "hessian", "samples": 16}, torch.optim.SGD),
-        ({"criterion": "magnitude"}, torch.optim.SGD),
-        ({"criterion": "random"}, torch.optim.Adam),
+        ({"importance": "hessian"}, torch.optim.Adam),
+        ({"importance": "hessian", "samples": 16}, torch.optim.SGD),
+        ({"importance": "magnitude"}, torch.optim.SGD),
+        ({"importance": "random"}, torch.optim.Adam),
     ],
     ids=["hessian", "few samples", "magnitude", "random"],
 )
@@ -118,7 +118,7 @@ def test_cycles_are_those_of_the_plain_loop(
     event, optimizer, method, options, load_best
 ):
     samples = event.get("samples", 256)
-    shared = {"criterion": event["criterion"], "load_best": load_best}
+    shared = {"importance": event["importance"], "load_best": load_best}
     shared["optimizer"] = optimizer
     net = make_net(hessian_samples=samples, **method, **shared).fit(*TRAIN)
     expected = plain(samples=samples, **options, **shared)
@@ -220,7 +220,7 @@ def test_no_cycle_ends_after_reinit_until():
 @pytest.mark.parametrize("schedule", [PLATEAU, {"reinit_every": 4}])
 @pytest.mark.parametrize("first", [1, 2, 6, 7, 8, 11])
 def test_a_dumped_net_goes_on_in_the_middle_of_a_cycle(first, schedule, load_best):
-    options = {**schedule, "load_best": load_best, "criterion": "random"}
+    options = {**schedule, "load_best": load_best, "importance": "random"}
     whole = make_net(**options, epochs=18).fit(*TRAIN)
     net = make_net(**options).initialize().partial_fit(*TRAIN, epochs=first)
     again = pickle.loads(pickle.dumps(net)).partial_fit(*TRAIN, epochs=18 - first)

@@ -34,7 +34,7 @@ class Driver(Callback):
 def train(*plateaus, epochs, **options):
     """Train a net whose cycles the driver ends."""
     torch.manual_seed(0)
-    options = {"k": 50, "n": 2, "criterion": "random", "random_state": 0, **options}
+    options = {"k": 50, "n": 2, "importance": "random", "random_state": 0, **options}
     net = NeuralNetClassifier(
         lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2)),
         criterion=nn.CrossEntropyLoss,

@@ -8,7 +8,7 @@ import torch
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_hessreg._reinit._criterion import random_scores
+from sklearn_hessreg._reinit._importance import random_scores
 from sklearn_hessreg._reinit._layers import trained_rows
 from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._redraw import (

@@ -39,7 +39,7 @@ CASES = {
     },
     "few snapshots": {"n_snapshots": 2},
     "reset of units": {"optimizer_state": "reset", "granularity": "unit"},
-    "random": {"criterion": "random"},
+    "random": {"importance": "random"},
     "lbfgs": {"solver": "lbfgs"},
     "a schedule of skorch": {
         "skorch_callbacks": [LRScheduler("StepLR", step_size=2, gamma=0.7)]

@@ -173,7 +173,7 @@ def both(request):
         (8, 6),
         k=K,
         n=2,
-        criterion="magnitude",
+        importance="magnitude",
         reinit_every=every,
         n_snapshots=n_snapshots,
         solver=torch.optim.SGD,

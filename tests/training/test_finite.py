@@ -45,7 +45,7 @@ def test_a_snapshot_whose_outputs_overflow(rate):
         hidden_layer_sizes=(5,),
         k=100,
         n=2,
-        criterion="random",
+        importance="random",
         granularity="unit",  # with it all of the network is new in the second epoch
         reinit_every=1,
         early_stopping=False,

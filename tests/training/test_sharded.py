@@ -19,7 +19,7 @@ def test_on_two_ranks(check, failures_by_rank):
     "option", [{"solver": "lbfgs"}, {"scoring": "f1_macro"}, {"checkpoint": "state"}]
 )
 def test_what_sharded_rows_cannot_have_is_refused(option):
-    clf = HessianRegularizedMLPClassifier(data="sharded", **option)
+    clf = HessianRegularizedMLPClassifier(distributed=True, **option)
     (name,) = option
-    with pytest.raises(ValueError, match=f"{name}=.* cannot be used with data="):
+    with pytest.raises(ValueError, match=f"{name}=.* cannot be used with distributed="):
         clf.fit(X, Y)

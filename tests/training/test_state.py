@@ -33,7 +33,7 @@ CASES = {
         {"reinit_every": "plateau"}, early_stopping=True, n_iter_no_change=1, tol=1.0
     ),  # other rows validate from the fourth epoch on
     "reset of units": make_spec({"optimizer_state": "reset", "granularity": "unit"}),
-    "random": make_spec({"criterion": "random"}),
+    "random": make_spec({"importance": "random"}),
     "without shuffling": make_spec(shuffle=False),
     "float32": make_spec(dtype="float32"),
     "a schedule of skorch": make_spec(

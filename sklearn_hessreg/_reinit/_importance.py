@@ -19,10 +19,10 @@ def random_scores(layers, generator):
     }
 
 
-def call_criterion(module, *, names, loss, inputs, targets, criterion, generator):
+def call_importance(module, *, names, loss, inputs, targets, importance, generator):
     """Score weights by a user's function, in the state in which Hessians are taken."""
     with differentiable_evaluation(module, inputs), TwiceDifferentiable():
-        scores = criterion(
+        scores = importance(
             module,
             list(names),
             loss=loss,
@@ -35,20 +35,20 @@ def call_criterion(module, *, names, loss, inputs, targets, criterion, generator
         if isinstance(scores, dict):
             got = f"no scores of {sorted(missing)}"
         raise ValueError(
-            f"criterion={criterion!r} returned {got}. Return a dict with one "
+            f"importance={importance!r} returned {got}. Return a dict with one "
             f"tensor of scores for each of the names {names}."
         )
-    return {name: _checked(criterion, module, name, scores[name]) for name in names}
+    return {name: _checked(importance, module, name, scores[name]) for name in names}
 
 
-def _checked(criterion, module, name, S):
+def _checked(importance, module, name, S):
     """Return a layer's scores as a tensor without a graph beside its weight."""
     weight = module.get_submodule(name).weight
     real = isinstance(S, torch.Tensor) and not S.is_complex()
     if not real or S.shape != weight.shape:
         kind = f"{S.dtype}, {tuple(S.shape)}" if isinstance(S, torch.Tensor) else S
         raise ValueError(
-            f"criterion={criterion!r} returned for layer {name!r} {kind!s:.100}, but "
+            f"importance={importance!r} returned for layer {name!r} {kind!s:.100}, but "
             f"the weight has the shape {tuple(weight.shape)}. Return a real tensor of "
             "that shape: one score for each weight."
         )

@@ -1,4 +1,4 @@
-"""A function of the user's own as criterion."""
+"""A function of the user's own as importance."""
 
 import copy
 import pickle
@@ -40,7 +40,7 @@ def chance(module, names, *, loss, inputs, targets, generator):
     return {n: torch.rand(s, generator=generator) for n, s in shapes.items()}
 
 
-def make_net(criterion, **options):
+def make_net(importance, **options):
     torch.manual_seed(0)
     options = {
         **PAPER,
@@ -59,7 +59,7 @@ def make_net(criterion, **options):
         max_epochs=3,
         train_split=None,
         verbose=0,
-        callbacks=[("reinit", HessianReinit(criterion=criterion, **options))],
+        callbacks=[("reinit", HessianReinit(importance=importance, **options))],
     )
 
 
@@ -70,8 +70,8 @@ def weights(net):
 def test_a_function_that_returns_hessian_scores_is_the_method():
     # all samples, so that nothing but the redraw is drawn
     ours, theirs = (
-        make_net(criterion, hessian_samples=None).fit(X, Y)
-        for criterion in ("hessian", hessian)
+        make_net(importance, hessian_samples=None).fit(X, Y)
+        for importance in ("hessian", hessian)
     )
     assert torch.equal(weights(ours), weights(theirs))
 
@@ -101,8 +101,8 @@ def test_a_function_is_called_in_evaluation_mode_on_the_hessian_samples():
 
 def test_a_function_draws_the_same_samples_as_the_hessian():
     ours, theirs = (
-        make_net(criterion, hessian_samples=16).fit(X, Y)
-        for criterion in ("hessian", hessian)
+        make_net(importance, hessian_samples=16).fit(X, Y)
+        for importance in ("hessian", hessian)
     )
     assert torch.equal(weights(ours), weights(theirs))
 
@@ -154,7 +154,7 @@ def test_scores_that_are_not_finite_change_nothing():
 
     net = make_net(infinite).set_params(lr=0).initialize()
     before = copy.deepcopy(weights(net))
-    with pytest.raises(ValueError, match=r"'0' contain NaN or infinity.*criterion"):
+    with pytest.raises(ValueError, match=r"'0' contain NaN or infinity.*importance"):
         net.partial_fit(X, Y)
     assert torch.equal(weights(net), before)
 
@@ -162,7 +162,7 @@ def test_scores_that_are_not_finite_change_nothing():
 def test_the_estimator_takes_a_function_and_is_pickled_with_it():
     clf = HessianRegularizedMLPClassifier(
         (8,),
-        criterion=partial(first_column),
+        importance=partial(first_column),
         k=5,
         n=1,
         reinit_every=1,
@@ -174,4 +174,4 @@ def test_the_estimator_takes_a_function_and_is_pickled_with_it():
     ).fit(X, Y)
     again = pickle.loads(pickle.dumps(clf))
     assert again.reinit_history_[0]["count"] == 1
-    assert again.partial_fit(X, Y).criterion.func is first_column
+    assert again.partial_fit(X, Y).importance.func is first_column
