@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 from skorch.utils import to_tensor
 
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
 from sklearn_hessreg._fitted import FittedNet
 from sklearn_hessreg._hessian import hessian_scores
@@ -164,7 +165,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
             if not incremental:
                 self._warn_if_not_converged()
-        if checkpoint is not None and self._has_finished() and not self.keep_checkpoint:
+        if checkpoint is not None and self._has_finished() and not checkpoint.keep:
             checkpoint.remove()
         return self
 
@@ -281,9 +282,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return TrainingSpec(**shared, **own), random_state
 
     def _checkpoint(self, params, spec, data, valid, state):
-        """Make what writes the state of this fit to a file, if it is asked for."""
-        if params["checkpoint"] is None:
+        """Create the checkpoint callback, if enabled."""
+        settings = params["checkpoint"]
+        if settings is None:
             return None
+        if not isinstance(settings, FitCheckpoint):
+            settings = FitCheckpoint(settings)
+        settings.check_params()
         check_random_state_repeats(params["random_state"])
         names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
         # without class weights, which are among the parameters
@@ -293,7 +298,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             arrays |= {f"{name} of the previous fit": W for name, W in weights}
         params = {**params, "device": spec.device}
         fit = describe_fit(params, arrays)
-        return Checkpoint(params["checkpoint"], params["checkpoint_every"], fit)
+        return Checkpoint(settings, fit)
 
     def _has_finished(self):
         """Tell whether the training came to its end, and was not interrupted."""
@@ -413,7 +418,7 @@ def _refuse_checkpoint(checkpoint):
     """Refuse to train a single epoch with a checkpoint, which would never go on."""
     if checkpoint is not None:
         raise ValueError(
-            f"partial_fit writes no checkpoint, and checkpoint={str(checkpoint)!r}. "
+            f"partial_fit writes no checkpoint, and checkpoint={checkpoint!r}. "
             "Set it to None and dump the estimator after a call, for instance with "
             "joblib: a dump goes on to the same bits."
         )

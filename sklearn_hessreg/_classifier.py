@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._heads import Logistic, Softmax
 from sklearn_hessreg._labels import (
     check_classes,
@@ -76,7 +77,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     The parameters stand in groups. *Start here*: ``hidden_layer_sizes`` to
     ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
     *Research*: ``importance`` to ``aggregation``. *As scikit-learn*: ``solver`` to
-    ``verbose``. *Training extras*: ``class_weight`` to ``keep_checkpoint``.
+    ``verbose``. *Training extras*: ``class_weight`` to ``checkpoint``.
 
     Parameters
     ----------
@@ -124,8 +125,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(skorch_callbacks)s
     %(distributed)s
     %(checkpoint)s
-    %(checkpoint_every)s
-    %(keep_checkpoint)s
 
     Attributes
     ----------
@@ -311,9 +310,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
         distributed: bool = False,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-        keep_checkpoint: bool = False,
+        checkpoint: str | PathLike[str] | FitCheckpoint | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -358,8 +355,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.skorch_callbacks = skorch_callbacks
         self.distributed = distributed
         self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.keep_checkpoint = keep_checkpoint
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._reinit import document_parameters
@@ -74,7 +75,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     The parameters stand in groups. *Start here*: ``loss`` to
     ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
     *Research*: ``importance`` to ``aggregation``. *As scikit-learn*: ``solver`` to
-    ``verbose``. *Training extras*: ``delta`` to ``keep_checkpoint``.
+    ``verbose``. *Training extras*: ``delta`` to ``checkpoint``.
 
     Parameters
     ----------
@@ -130,8 +131,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(skorch_callbacks)s
     %(distributed)s
     %(checkpoint)s
-    %(checkpoint_every)s
-    %(keep_checkpoint)s
 
     Attributes
     ----------
@@ -291,9 +290,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
         distributed: bool = False,
-        checkpoint: str | PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-        keep_checkpoint: bool = False,
+        checkpoint: str | PathLike[str] | FitCheckpoint | None = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -339,8 +336,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.skorch_callbacks = skorch_callbacks
         self.distributed = distributed
         self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.keep_checkpoint = keep_checkpoint
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import FitCheckpoint, HessianRegularizedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ASKED = os.environ.get("HESSREG_ATTACK_EXAMPLES")
@@ -88,9 +88,10 @@ USUAL = {
     "device": ["auto", "cpu", torch.device("cpu"), "mps", "cuda:7", "meta", "cpu:1"],
     "skorch_callbacks": [None, [], [3], [()], [("a",)], [("a", 3)], ["x"], [None]],
     "distributed": [False, True],
-    "checkpoint": [None, "here", "nowhere/state"],
-    "checkpoint_every": [1, 2, np.uint8(3)],
-    "keep_checkpoint": [True, False],
+    "checkpoint": [
+        *(None, "here", "nowhere/state", FitCheckpoint("here", np.uint8(3))),
+        *(FitCheckpoint("here", keep=True), FitCheckpoint("here", 0)),
+    ],
     "verbose": [0, False],
 }
 EPOCHS = [1, 2, 3, np.uint8(2)]

@@ -129,6 +129,15 @@ class FitCheckpoint(Callback):
         self.every = every
         self.keep = keep
 
+    def __repr__(self):
+        return f"FitCheckpoint({self.path!r}, every={self.every}, keep={self.keep})"
+
+    def check_params(self):
+        """Raise a ValueError if a parameter has a value that is not allowed."""
+        validate_parameter_constraints(
+            _CONSTRAINTS, self.get_params(), type(self).__name__
+        )
+
     def initialize(self):
         """Belong to no training."""
         self.file_ = self.begin_ = self.end_ = self.rows_ = self.own_ = None
@@ -136,9 +145,7 @@ class FitCheckpoint(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Go on from the file, or write it before anything is trained in vain."""
-        validate_parameter_constraints(
-            _CONSTRAINTS, self.get_params(), type(self).__name__
-        )
+        self.check_params()
         self._check_net(net)
         net.callbacks_ = _without_return(net.callbacks_)
         self.file_ = StateFile(self.path, describe_net(net, X, y, self), "path")

@@ -15,17 +15,18 @@ class Checkpoint(Callback):
     With L-BFGS one is written after every cycle: within a cycle it cannot go on to the
     bit.
 
-    `fit` is what `describe_fit` returns.
+    `settings` is a FitCheckpoint, `fit` what `describe_fit` returns.
     """
 
-    def __init__(self, path, every, fit):
+    def __init__(self, settings, fit):
+        path = settings.path
         if Path(path).is_dir() and fit["parameters"]["random_state"] == "None":
             raise ValueError(
                 f"checkpoint={path!r} is a folder, where fits are told apart by "
                 "their parameters and data; with random_state=None fits that are "
                 "to differ have the same. Set random_state, or name a file."
             )
-        self.every = every
+        self.every, self.keep = settings.every, settings.keep
         self.file = StateFile(path, fit, "checkpoint")
 
     def load(self):

@@ -7,6 +7,7 @@ from os import PathLike
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._reinit import Parameter
 from sklearn_hessreg._training._module import ACTIVATIONS
 
@@ -207,26 +208,17 @@ TRAINING_PARAMETERS = {
         ":class:`HessianRegularizedMLPClassifier`.",
     ),
     "checkpoint": Parameter(
-        [str, PathLike, None],
-        "str or path",
-        "File in which ``fit`` keeps the state of its training, so that a "
-        "``fit`` that was killed, called again with the same parameters and "
-        "data, goes on from there to the same bits. A file of another fit "
-        "is an error that names the difference. In an existing folder each "
-        "fit has a file of its own, as searches need. It is unpickled: take "
-        "it from nobody whom you do not trust.",
-    ),
-    "checkpoint_every": Parameter(
-        [_POSITIVE],
-        "int",
-        'Epochs from one such state to the next; with ``solver="lbfgs"`` '
-        "there is one at the end of each cycle.",
-    ),
-    "keep_checkpoint": Parameter(
-        _BOOLEAN,
-        "bool",
-        "Whether to leave the file when training has ended. The same "
-        "``fit`` then returns at once, as in a search that goes on.",
+        [str, PathLike, FitCheckpoint, None],
+        "str, path or FitCheckpoint",
+        "File in which ``fit`` keeps the state of its training after every epoch, so "
+        "that a ``fit`` that was killed, called again with the same parameters and "
+        "data, resumes from there and ends with the same bits. A file of another fit "
+        "is an error that names the difference. In an existing folder each fit has a "
+        "file of its own, as searches need. ``FitCheckpoint(path, every=5)`` writes it "
+        'less often (with ``solver="lbfgs"`` it is written at the end of each cycle), '
+        "``FitCheckpoint(path, keep=True)`` leaves it when training has ended: the "
+        "same ``fit`` then returns at once. Never load a file from people you do not "
+        "trust: it is a pickle.",
     ),
     "verbose": Parameter(
         ["verbose"],

@@ -333,7 +333,7 @@ def test_the_weights_of_a_criterion_are_data(interrupted):
     path = interrupted(criterion=nn.CrossEntropyLoss(weight=torch.ones(3)))
     other = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))
     with pytest.raises(ValueError, match=r"criterion_\.weight has other values"):
-        make(path, importance=other).fit(X, Y)
+        make(path, criterion=other).fit(X, Y)
 
 
 def test_initial_weights_and_generators_are_no_parameters(interrupted):

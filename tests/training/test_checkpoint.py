@@ -14,6 +14,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_cases import X, Y, assert_same
 
 from sklearn_hessreg import (
+    FitCheckpoint,
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
@@ -177,12 +178,12 @@ def test_an_error_leaves_the_file_as_it_was(interrupted):
 
 @pytest.mark.parametrize(
     "change",
-    [{"verbose": 1}, {"checkpoint_every": 3}, {"keep_checkpoint": True}],
+    [{"verbose": 1}, {"checkpoint__every": 3}, {"checkpoint__keep": True}],
     ids=str,
 )
 def test_what_changes_no_bit_may_change(interrupted, change, capsys):
-    path = interrupted()
-    on = make(**change, checkpoint=path).fit(X, Y)
+    clf = make(checkpoint=FitCheckpoint(interrupted()))
+    on = clf.set_params(**change).fit(X, Y)
     assert_same(state_of(on)["weights"], state_of(make().fit(X, Y))["weights"])
 
 
@@ -240,19 +241,19 @@ def test_a_warm_start_goes_on_too(interrupted):
 
 
 def test_a_warm_start_from_other_weights_is_another_fit(tmp_path):
-    clf = make(warm_start=True, keep_checkpoint=True, checkpoint=tmp_path / "state")
+    clf = make(warm_start=True, checkpoint=FitCheckpoint(tmp_path / "state", keep=True))
     clf.fit(X, Y)
     with pytest.raises(ValueError, match=r"layers\.0\.weight of the previous fit"):
         clf.fit(X, Y)
 
 
 def test_a_kept_checkpoint_holds_the_end(tmp_path, monkeypatch):
-    options = {"checkpoint": tmp_path / "state", "checkpoint_every": 5}
-    whole = make(**options, keep_checkpoint=True).fit(X, Y)
+    path = tmp_path / "state"
+    whole = make(checkpoint=FitCheckpoint(path, every=5, keep=True)).fit(X, Y)
     monkeypatch.setattr(
         "sklearn_hessreg._training._net.MLPNet.train_step_single", None
     )  # nothing is trained again
-    again = make(**options).fit(X, Y)
+    again = make(checkpoint=path).fit(X, Y)
     assert_same(state_of(whole)["weights"], state_of(again)["weights"])
 
 
@@ -266,14 +267,23 @@ def test_the_state_is_written_each_so_many_epochs_and_at_both_ends(
         "_write",
         lambda self, net: [written.append(net.n_epochs_begun_), write(self, net)],
     )
-    make(checkpoint=tmp_path / "state", checkpoint_every=5).fit(X, Y)
+    make(checkpoint=FitCheckpoint(tmp_path / "state", every=5)).fit(X, Y)
     assert written == [0, 5, 10, 12]
 
 
 def test_a_folder_has_a_file_for_each_fit_of_a_search(tmp_path):
-    clf = make(checkpoint=tmp_path, keep_checkpoint=True)
+    clf = make(checkpoint=FitCheckpoint(tmp_path, keep=True))
     GridSearchCV(clf, {"k": [0, 20]}, cv=2, refit=False).fit(X, Y)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("change", [{"every": 0}, {"keep": "yes"}, {"path": 3}])
+def test_settings_that_are_not_allowed_are_refused(change, tmp_path):
+    settings = FitCheckpoint(**{"path": tmp_path / "state", **change})
+    (name,) = change
+    with pytest.raises(ValueError, match=f"'{name}' parameter of FitCheckpoint"):
+        make(checkpoint=settings).fit(X, Y)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_needs_a_seed(tmp_path):
@@ -288,7 +298,7 @@ class FitOfOther(Callback):
         self.path = path
 
     def on_train_begin(self, net, **kwargs):
-        make(k=30, checkpoint=self.path, keep_checkpoint=True).fit(X, Y)
+        make(k=30, checkpoint=FitCheckpoint(self.path, keep=True)).fit(X, Y)
 
 
 def test_a_fit_that_began_beside_another_one_refuses_its_file(tmp_path):
