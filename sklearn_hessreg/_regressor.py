@@ -595,7 +595,7 @@ def _head(loss, delta):
 
 
 def _checked_split(split, by_r2, y, random_state):
-    """Set rows aside for validation and check that they can be scored."""
-    train, valid = split(y, random_state)
-    check_scored(y[valid], by_r2)
-    return train, valid
+    """Part the rows and check that the first to validate can be scored."""
+    train, folds = split(y, random_state)
+    check_scored(y[folds[0]], by_r2)
+    return train, folds

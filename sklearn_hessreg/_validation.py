@@ -343,10 +343,11 @@ def stops_early(params, n_samples, has_validation_set, incremental):
 
 
 def split_validation(y, random_state, *, fraction, classes):
-    """Set rows aside for validation; stratified, where classes and rows allow it.
+    """Part the rows into folds; stratified, where classes and rows allow it.
 
-    Without `classes` the targets are numbers.
-    Returns the numbers of the rows to train on, and of those to validate on.
+    The first fold is MLPClassifier's validation part. The others share the rest of the
+    rows, in folds of about its size. Without `classes` the targets are numbers.
+    Returns the numbers of the rows that are not in the first fold, and the folds.
     """
     strata, _ = _strata(y, fraction, classes)
     try:
@@ -367,7 +368,10 @@ def split_validation(y, random_state, *, fraction, classes):
             f"{len(valid)} samples for it, at least 2 are needed. Increase "
             "validation_fraction, or pass X_val and y_val."
         )
-    return train, valid
+    # in random order, within each class too
+    rest = train if strata is None else train[np.argsort(y[train], kind="stable")]
+    n_folds = min(round(len(rest) / len(valid)), len(rest) // 2)
+    return train, [valid, *(rest[i::n_folds] for i in range(n_folds))]
 
 
 def warn_if_not_stratified(y, fraction, classes):

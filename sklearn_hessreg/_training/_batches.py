@@ -80,7 +80,7 @@ class BatchOrder:
     """The order of the rows in an epoch: the last epoch's, permuted by a RandomState.
 
     So does MLPClassifier. `before_split` is the state that the RandomState had before
-    the validation data of this cycle were drawn.
+    the rows were last parted into folds for validation.
     """
 
     def __init__(self, random_state):
@@ -89,12 +89,12 @@ class BatchOrder:
         self.note_split()
 
     def note_split(self):
-        """Note the state from which validation data are about to be drawn."""
+        """Note the state from which the folds are about to be drawn."""
         self.before_split = self.random_state.get_state(legacy=False)
 
     def permute(self, n_samples):
         """Return the row numbers in the order of the next epoch."""
-        if self.rows is None:
+        if self.rows is None or len(self.rows) != n_samples:  # folds differ in size
             self.rows = np.arange(n_samples)
         self.rows = self.rows[self.random_state.permutation(n_samples)]
         return torch.from_numpy(self.rows)

@@ -91,7 +91,7 @@ class Convergence(Callback):
             self._end_cycle(net, method)
             net.stop_training_ |= method.is_complete
             if net.split_ is not None and not method.is_complete:
-                net.split_.redraw()
+                net.split_.rotate()
         elif plateaued:
             self._stop(net)
 

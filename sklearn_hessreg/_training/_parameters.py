@@ -109,9 +109,12 @@ TRAINING_PARAMETERS = {
         "``fit``, or a split of the training data, of classes stratified "
         "where each has a sample for both parts. Scores are weighted by "
         "sample weights, the loss by class weights too. Under "
-        '``reinit_every="plateau"`` each cycle has a split of its own, so '
-        "that all rows are trained on; its scores are then optimistic from "
-        "the second cycle on, whose weights have seen these rows.",
+        '``reinit_every="plateau"`` the validation rows rotate: those of the first '
+        "cycle are MLPClassifier's, the following cycles take the other rows in "
+        "stratified folds, until each row was held out once, after about "
+        "``1 / validation_fraction`` cycles; then the rows are split anew. So all rows "
+        "are trained on, and scores are optimistic from the second cycle on, whose "
+        "weights have seen these rows.",
     ),
     "scoring": Parameter(
         [str, callable, None],

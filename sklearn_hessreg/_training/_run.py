@@ -40,8 +40,8 @@ def train(
         Checked arrays; the last one, without class weights, is for a validation part.
     valid_data : tuple of (X, y, sample_weight), callable or None
         Checked arrays, or a function of the targets and a RandomState that returns the
-        numbers of the rows to train on, and of those to validate on; under the schedule
-        "plateau" it is called again for each cycle.
+        numbers of the rows to train on in the first cycle, and a list of the folds that
+        validate in turn, under the schedule "plateau", in one cycle each.
     random_state : RandomState
         Draws weights, validation data and order of the rows, as MLPClassifier does.
     state : dict, default=None
@@ -65,7 +65,8 @@ def train(
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
         net.ranks_ = ranks_of() if spec.distributed else None
-        samples, valid = _to_samples(net, train_data, valid_data)
+        fold = 0 if position is None else position["fold"]
+        samples, valid = _to_samples(net, train_data, valid_data, fold)
         _begin(net, state)
         check_begin(net, train_data)
         if state is None:
@@ -74,11 +75,12 @@ def train(
     return net
 
 
-def _to_samples(net, train_data, valid_data):
+def _to_samples(net, train_data, valid_data, fold):
     """Wrap the rows to train on, and those to validate on, if there are any."""
     head, device = net.spec.head, net.spec.device
     if callable(valid_data):
-        net.split_ = ValidationSplit(valid_data, train_data, net.batch_order_, net.spec)
+        order = net.batch_order_
+        net.split_ = ValidationSplit(valid_data, train_data, order, net.spec, fold)
         return net.split_.train, net.split_.valid
     valid = None if valid_data is None else to_samples(*valid_data, head, device)
     return to_samples(*train_data[:3], head, device), valid

@@ -1,38 +1,60 @@
-"""The rows set aside for validation, drawn anew for each cycle of the method."""
+"""The rows set aside for validation: those of the next fold in each cycle."""
+
+import numpy as np
 
 from sklearn_hessreg._training._to_samples import to_samples
 
 
 class ValidationSplit:
-    """Samples to train on and to validate on, parted at random from the same rows.
+    """Samples to train on and to validate on, in turn each fold of the same rows.
 
-    `part(y, random_state)` returns the numbers of both parts' rows, so that X is not
-    copied. A redraw changes the contents of `train` and `valid` in place, for all that
-    hold them.
+    `part(y, random_state)` returns the numbers of the rows to train on in the first
+    cycle, and a list of folds, of which the first has the other rows. X is not copied.
+    When each fold has validated once, the rows are parted anew. `fold` is the number
+    of the fold that validates first. A rotation changes the contents of `train` and
+    `valid` in place, for all that hold them.
     """
 
-    def __init__(self, part, data, order, spec):
+    def __init__(self, part, data, order, spec, fold=0):
         self.part = part
         self.data = data
         self.order = order
         self.spec = spec
-        self.train, self.valid = self._draw()
+        self.fold = fold
+        self._draw()
+        self.train, self.valid = self._samples()
 
-    def redraw(self):
-        """Part the rows anew, where the next cycle goes by its own plateau."""
+    def rotate(self):
+        """Let the next fold validate, where the next cycle goes by its own plateau."""
         if self.spec.method["reinit_every"] != "plateau":
             return
-        self.order.note_split()
-        for samples, drawn in zip((self.train, self.valid), self._draw(), strict=True):
-            vars(samples).update(vars(drawn))
+        self.fold = (self.fold + 1) % len(self.folds)
+        if self.fold == 0:
+            self.order.note_split()
+            self._draw()
+        for samples, other in zip(
+            (self.train, self.valid), self._samples(), strict=True
+        ):
+            vars(samples).update(vars(other))
 
     def _draw(self):
-        """Draw both parts, of which the second has no class weights."""
+        """Part the rows into folds."""
+        self.first_train, self.folds = self.part(self.data[1], self.order.random_state)
+
+    def _samples(self):
+        """Take both parts, of which the second has no class weights."""
         X, y, *weights = self.data
+        valid = self.folds[self.fold]
+        train = self.first_train if self.fold == 0 else _others(valid, len(y))
         head, device = self.spec.head, self.spec.device
         return [
             to_samples(X, y[rows], weight[rows], head, device, rows)
-            for rows, weight in zip(
-                self.part(y, self.order.random_state), weights, strict=True
-            )
+            for rows, weight in zip((train, valid), weights, strict=True)
         ]
+
+
+def _others(rows, size):
+    """Return the numbers below `size` that are not among the rows."""
+    is_other = np.ones(size, dtype=bool)
+    is_other[rows] = False
+    return np.flatnonzero(is_other)

@@ -138,6 +138,7 @@ def _position(net):
     own = _own_callbacks(net)
     return {
         "before_split": order.before_split,
+        "fold": 0 if net.split_ is None else net.split_.fold,
         "random_state": order.random_state.get_state(legacy=False),
         "rows": order.rows,
         "dropout": net.module_.dropout.generator.get_state(),

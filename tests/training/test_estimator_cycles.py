@@ -53,12 +53,17 @@ def accuracy(parameters, rows):
     return float(right.sum() / len(right))
 
 
-def draw_split(random_state):
-    """Draw rows that train and rows that validate."""
+def rotate(random_state):
+    """Yield rows that train and rows that validate, a quarter of them in turn."""
     every = np.arange(len(Y))
-    return train_test_split(
-        every, test_size=0.25, stratify=Y, random_state=random_state
-    )
+    while True:
+        train, valid = train_test_split(
+            every, test_size=0.25, stratify=Y, random_state=random_state
+        )
+        yield train, valid
+        rest = [i for label in (0, 1, 2) for i in train if Y[i] == label]
+        for fold in (rest[0::3], rest[1::3], rest[2::3]):
+            yield np.setdiff1d(every, fold), np.array(fold)
 
 
 def copies(parameters):
@@ -89,14 +94,15 @@ def plain_loop(
 ):
     """Train with SGD, in cycles; accuracy on other rows or the loss is watched.
 
-    The other rows are drawn, at a plateau for each cycle anew, or always the same.
+    The other rows are drawn, and at a plateau they rotate, or they are always the same.
     """
     result, random_state = Plain(), np.random.RandomState(0)
     seed = int(np.random.RandomState(0).randint(2**31 - 1))
     generator = torch.Generator().manual_seed(seed)
     parameters = glorot(random_state)
     optimizer = torch.optim.SGD(parameters, lr=LR)
-    train, valid = draw_split(random_state) if drawn else (TRAIN, VALID)
+    splits = rotate(random_state)
+    train, valid = next(splits) if drawn else (TRAIN, VALID)
     order, due, sign = np.arange(len(train)), False, 1 if early_stopping else -1
     best, misses, kept, began = -np.inf, 0, None, 0
     for epoch in range(1, max_iter + 1):
@@ -104,6 +110,8 @@ def plain_loop(
             reinitialise(parameters, generator)
             result.events.append(epoch)
             due = False
+        if len(order) != len(train):
+            order = np.arange(len(train))
         order = order[random_state.permutation(len(order))]
         losses, sizes = [], []
         for start in range(0, len(order), BATCH):
@@ -133,7 +141,7 @@ def plain_loop(
             if every == "plateau" and len(result.snapshots) == n_snapshots:
                 break
             if every == "plateau" and drawn:
-                train, valid = draw_split(random_state)
+                train, valid = next(splits)
         elif misses > patience:
             break
     if began < result.n_iter:  # a cycle that was cut off

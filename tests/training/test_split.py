@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 from settings import PLAIN
+from sklearn.base import clone
+from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback
 from training_cases import X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    HessianRegularizedMLPRegressor,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -82,3 +87,73 @@ def test_a_scorer_of_the_users_is_given_the_validation_rows():
     for rows, labels in given:
         np.testing.assert_array_equal(rows, X[valid.rows])
         np.testing.assert_array_equal(labels, Y[valid.rows])
+
+
+class Folds(Callback):
+    """Note the rows of both parts in each cycle."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.cycles_ = []
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        if len(self.cycles_) == len(dict(net.callbacks_)["hessian_reinit"].snapshots_):
+            self.cycles_.append((dataset_train.rows, dataset_valid.rows))
+
+
+def folds_of(model, X, y):
+    """Train in cycles of a few epochs; return the rows of both parts in each."""
+    options = {"tol": 10.0, "n_iter_no_change": 1, "skorch_callbacks": [Folds()]}
+    model.set_params(**options, hidden_layer_sizes=(3,), random_state=0).fit(X, y)
+    return dict(model.net_.callbacks_)["Folds"].cycles_
+
+
+TWO_LABELS = np.column_stack([Y == 0, Y == 1]).astype(int)
+MODELS = {
+    "classes": (HessianRegularizedMLPClassifier(), Y),
+    "labels": (HessianRegularizedMLPClassifier(), TWO_LABELS),
+    "numbers": (HessianRegularizedMLPRegressor(), X[:, 0]),
+}
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_row_validates_once_before_any_does_again(kind, fraction):
+    model, y = MODELS[kind]
+    model = clone(model).set_params(validation_fraction=fraction, n_snapshots=12)
+    cycles, n_folds = folds_of(model, X, y), round(1 / fraction)
+    for start in range(0, 12 // n_folds * n_folds, n_folds):
+        rows = np.concatenate([v for _, v in cycles[start : start + n_folds]])
+        np.testing.assert_array_equal(np.sort(rows), np.arange(len(X)))
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_in_each_cycle_all_rows_train_that_do_not_validate(kind):
+    model, y = MODELS[kind]
+    for train, valid in folds_of(clone(model), X, y):
+        both = np.sort(np.concatenate([train, valid]))
+        np.testing.assert_array_equal(both, np.arange(len(X)))
+
+
+def test_the_folds_are_stratified():
+    for _, valid in folds_of(HessianRegularizedMLPClassifier(), X, Y):
+        counts = np.bincount(Y[valid], minlength=3)
+        assert counts.max() - counts.min() <= 1  # of 150 rows, 50 in each class
+
+
+def test_the_next_round_has_other_folds():
+    clf = HessianRegularizedMLPClassifier(validation_fraction=0.5, n_snapshots=4)
+    (_, first), _, (_, third), _ = folds_of(clf, X, Y)
+    assert set(first) != set(third)
+
+
+def test_the_first_rows_to_validate_are_those_of_sklearn():
+    clf = HessianRegularizedMLPClassifier(k=0, early_stopping=True, max_iter=3)
+    ((_, valid),) = folds_of(clf, X, Y)
+    # after the weights of two layers and their biases have been drawn
+    random_state = np.random.RandomState(0)
+    for shape in ((4, 3), 3, (3, 3), 3):
+        random_state.uniform(size=shape)
+    _, expected = train_test_split(
+        np.arange(len(Y)), test_size=0.1, stratify=Y, random_state=random_state
+    )
+    np.testing.assert_array_equal(valid, expected)
