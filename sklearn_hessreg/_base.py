@@ -19,7 +19,7 @@ from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
 from sklearn_hessreg._fitted import FittedNet
 from sklearn_hessreg._hessian import hessian_scores
-from sklearn_hessreg._prediction import predict
+from sklearn_hessreg._prediction import predict, predict_held_out
 from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
 from sklearn_hessreg._training import (
     TRAINING_PARAMETERS,
@@ -42,6 +42,7 @@ from sklearn_hessreg._validation import (
     check_continuation,
     check_convertible,
     check_device,
+    check_oob_score,
     check_random_state_repeats,
     check_sample_weight,
     check_takes_weight,
@@ -153,6 +154,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             params["early_stopping"] = stops_early(
                 params, len(data[1]), validation[0] is not None, incremental
             )
+            check_oob_score(params, validation[0] is not None, incremental)
             valid = self._validation_data(validation, params, data, ranks)
             spec, random_state = self._specify(params, data, incremental, ranks)
             state = capture(self.net_) if continuing else None
@@ -163,6 +165,10 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
                 if (stored := checkpoint.load()) is not None:
                     spec, state = replace(spec, seed=stored["seed"]), stored
             self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
+            self._forget_oob()
+            if params["oob_score"]:
+                weights, _ = self._row_weights(X, self._encode(y), sample_weight)
+                self._set_oob(data[0], y, weights > 0)
             if not incremental:
                 self._warn_if_not_converged()
         if checkpoint is not None and self._has_finished() and not checkpoint.keep:
@@ -343,6 +349,18 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
         )
         return predict(self.net_, X, link)
+
+    def _forget_oob(self):
+        """Forget what an earlier fit with `oob_score` has found."""
+        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
+            vars(self).pop(name, None)
+
+    def _predict_held_out(self, X, kept, link):
+        """Predict the kept rows by the networks that held them out; NaN elsewhere."""
+        found = predict_held_out(self.net_, X, link)
+        predicted = np.full((len(kept), found.shape[1]), np.nan, found.dtype)
+        predicted[kept] = found
+        return predicted, ~np.isnan(predicted).any(axis=1)
 
     def _to_sklearn(self, kind, snapshot):
         """Make a fitted estimator of scikit-learn's, of one's own kind."""

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
 from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._label_quality import normalized_margin
 from sklearn_hessreg._labels import (
     check_classes,
     check_given_classes,
@@ -124,6 +125,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(device)s
     %(skorch_callbacks)s
     %(distributed)s
+    %(oob_score)s
     %(checkpoint)s
 
     Attributes
@@ -159,6 +161,12 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         loss with its sign changed, if there were any.
     best_validation_score_ : float or None
         The highest of them.
+    oob_decision_function_ : ndarray of shape (n_samples, n_classes)
+        With ``oob_score``: the mean probabilities of each training row under the
+        networks that did not train on it in their cycle; NaN in rows that each network
+        trained on, and in those of weight zero.
+    oob_score_ : float
+        With ``oob_score``: the accuracy of these probabilities.
     n_layers_ : int
         Number of layers, the inputs included.
     n_outputs_ : int
@@ -310,6 +318,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
         distributed: bool = False,
+        oob_score: bool = False,
         checkpoint: str | PathLike[str] | FitCheckpoint | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -354,6 +363,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.distributed = distributed
+        self.oob_score = oob_score
         self.checkpoint = checkpoint
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -499,6 +509,55 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         """
         return self._predict(X, "log_probabilities")
 
+    def label_quality(self, X: MatrixLike, y: MatrixLike) -> NDArray[Any]:
+        """Score given labels: the lower, the more likely a label is wrong.
+
+        The score is cleanlab's normalised margin [1]_ under the probabilities that
+        ``predict_proba`` returns, the mean over the snapshots: half of one plus the
+        probability of the given label minus that of the most probable other one. It
+        ranks rows, for someone to look at the first of them; training rows too, as the
+        networks withstand what they were trained on. To count wrong labels see
+        ``oob_score``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples, those of training or new ones.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            The labels that they have been given, of classes in ``classes_``.
+
+        Returns
+        -------
+        quality : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            From 0, surely wrong, to 1; below .5 another label is more probable. Of an
+            indicator matrix the probability of each given zero or one.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used, or y has a class that is not in ``classes_``.
+
+        References
+        ----------
+        .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
+           Uncertainty in Dataset Labels", JAIR 2021, doi:10.1613/jair.1.12125.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_hessreg import HessianRegularizedMLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> y[::50] = [1, 2, 0]  # the labels of three rows are wrong
+        >>> clf = HessianRegularizedMLPClassifier(learning_rate_init=0.01)
+        >>> worst = np.argsort(clf.fit(X, y).label_quality(X, y))[:3]
+        >>> print(sorted(worst.tolist()))
+        [0, 50, 100]
+        """
+        check_is_fitted(self)
+        X, y = self._check_data(X, y, continuing=True)
+        return normalized_margin(self._encode(y), self._predict(X, "probabilities"))
+
     def to_sklearn(self) -> MLPClassifier | VotingClassifier:
         """Convert to what scikit-learn has, which predicts without torch.
 
@@ -584,11 +643,22 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""
-        weights = check_weights(sample_weight, X, self.class_weight, y, self.classes_)
-        X, y, *weights = drop_weightless(X, y, *weights)
+        X, y, *weights = drop_weightless(X, y, *self._row_weights(X, y, sample_weight))
         if all_at_once and y.ndim == 1:
             check_classes(self.classes_[y])
         return X, y, *weights
+
+    def _row_weights(self, X, y, sample_weight):
+        """Return the weights of the rows with and without those of the classes."""
+        return check_weights(sample_weight, X, self.class_weight, y, self.classes_)
+
+    def _set_oob(self, X, y, kept):
+        """Set what the networks say of the rows that they held out."""
+        proba, is_predicted = self._predict_held_out(X, kept, "probabilities")
+        decided = self.net_.spec.head.decide_by(torch.from_numpy(proba[is_predicted]))
+        right = self._encode(y[is_predicted]) == decided.numpy()
+        self.oob_decision_function_ = proba
+        self.oob_score_ = float(right.reshape(len(right), -1).all(axis=1).mean())
 
     def _weight_of_classes(self, y, sample_weight):
         """Return the weight of each class as a tuple, None where all are one."""

@@ -16,16 +16,20 @@ from sklearn_hessreg._training import PREDICTION_BATCH, Samples
 STACKED_BATCH = 256
 
 
-def predict(net, X, link):
+def predict(net, X, link, member=None):
     """Apply a method of the head to the outputs for each batch of X, and join them.
 
+    `member` is the number of the one network to ask; None is the mean of all.
     skorch's own way would cost a single row half as much again.
     """
     network, function = net.infer, getattr(net.spec.head, link)
     size = PREDICTION_BATCH
     if net.stacked_ is not None:
-        network, function = net.stacked_, partial(_mean, net.spec.head, link)
-        size = STACKED_BATCH
+        network, size = net.stacked_, STACKED_BATCH
+        if member is None:
+            function = partial(_mean, net.spec.head, link)
+        else:
+            function = partial(_of_member, net.spec.head, link, member)
     samples = Samples(X, device=net.device)
     size = max(size, _rows_like_weights(net, samples))
     work = _count_largest_product(net, samples, min(size, len(samples)))
@@ -40,6 +44,22 @@ def predict(net, X, link):
                 joined = np.empty((len(samples), *part.shape[1:]), part.dtype)
             joined[rows] = part
     return joined
+
+
+def predict_held_out(net, X, link):
+    """Average, for each row, over the networks that held it out; NaN without one."""
+    n_networks = 1 if net.snapshots_ is None else len(net.snapshots_)
+    held_out = net.held_out_
+    if net.spec.method["reinit_every"] != "plateau":  # all had the same validation rows
+        held_out = held_out * n_networks
+    total, count = 0.0, np.zeros((X.shape[0], 1))
+    for member, rows in zip(range(n_networks), held_out, strict=False):
+        part = predict(net, X[rows], link, member)
+        if member == 0:
+            total = np.zeros((X.shape[0], part.shape[1]), part.dtype)
+        total[rows] += part
+        count[rows] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _rows_like_weights(net, samples):
@@ -71,6 +91,11 @@ def _mean(head, link, outputs):
     averaged = "probabilities" if link == "decide" else link
     mean = getattr(head, averaged)(outputs).view(count, rows, -1).mean(0)
     return head.decide_by(mean) if link == "decide" else mean
+
+
+def _of_member(head, link, member, outputs):
+    """Apply a method of the head to the outputs of one network of several."""
+    return getattr(head, link)(outputs[member])
 
 
 def _without_autocast(device):

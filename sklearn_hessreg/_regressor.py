@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import VotingRegressor
+from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPRegressor
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +20,7 @@ from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
 from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Exponential, Identity
+from sklearn_hessreg._label_quality import residual_quality
 from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._targets import (
     as_floats,
@@ -130,6 +132,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(device)s
     %(skorch_callbacks)s
     %(distributed)s
+    %(oob_score)s
     %(checkpoint)s
 
     Attributes
@@ -163,6 +166,12 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         if there were any.
     best_validation_score_ : float or None
         The highest of them.
+    oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        With ``oob_score``: the mean prediction for each training row by the networks
+        that did not train on it in their cycle; NaN in rows that each network trained
+        on, and in those of weight zero.
+    oob_score_ : float
+        With ``oob_score``: R² of these predictions.
     n_layers_ : int
         Number of layers, the inputs included.
     n_outputs_ : int
@@ -290,6 +299,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
         distributed: bool = False,
+        oob_score: bool = False,
         checkpoint: str | PathLike[str] | FitCheckpoint | None = None,
     ) -> None:
         self.loss = loss
@@ -335,6 +345,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.distributed = distributed
+        self.oob_score = oob_score
         self.checkpoint = checkpoint
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -445,6 +456,45 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         y = self._predict(X, "predictions")
         return y.ravel() if y.shape[1] == 1 else y
 
+    def label_quality(self, X: MatrixLike, y: ArrayLike) -> NDArray[Any]:
+        """Score given targets: the lower, the more likely a target is wrong.
+
+        The score is cleanlab's for regression, ``exp(-abs(residual))``, with residuals
+        in units of their robust spread: the median absolute deviation of these rows,
+        times 1.4826. Pass many rows at once; of a single one there is no spread.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples, those of training or new ones.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The targets that they have been given.
+
+        Returns
+        -------
+        quality : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            From 0, surely wrong, to 1, the prediction. Three spreads away it is 0.05.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from sklearn_hessreg import HessianRegularizedMLPRegressor
+        >>> X, y = make_regression(n_features=4, noise=1, random_state=0)
+        >>> y = y / y.std()
+        >>> y[7] += 2
+        >>> reg = HessianRegularizedMLPRegressor(loss="huber", tol=0.01).fit(X, y)
+        >>> print(reg.label_quality(X, y).argmin())
+        7
+        """
+        check_is_fitted(self)
+        X, y = self._check_data(X, y, continuing=True)
+        return residual_quality(y, self.predict(X))
+
     def to_sklearn(self) -> MLPRegressor | VotingRegressor:
         """Convert to what scikit-learn has, which predicts without torch.
 
@@ -542,9 +592,20 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     def _check_rows(self, X, y, sample_weight, all_at_once=False):
         """Weight the rows and drop those of weight zero."""
         y = as_floats(y, X.dtype)
-        X, y, *weights = drop_weightless(X, y, *check_weights(sample_weight, X))
+        X, y, *weights = drop_weightless(X, y, *self._row_weights(X, y, sample_weight))
         check_loss_is_finite(y, _head(self.loss, float(self.delta)).criterion)
         return X, y, *weights
+
+    def _row_weights(self, X, y, sample_weight):
+        """Return the weights of the rows twice, as there are none of classes."""
+        return check_weights(sample_weight, X)
+
+    def _set_oob(self, X, y, kept):
+        """Set what the networks say of the rows that they held out."""
+        predicted, is_predicted = self._predict_held_out(X, kept, "predictions")
+        predicted = predicted.ravel() if predicted.shape[1] == 1 else predicted
+        self.oob_prediction_ = predicted
+        self.oob_score_ = r2_score(y[is_predicted], predicted[is_predicted])
 
     def _check_validation_set(self, validation, X, y, shard):
         """Validate the user's own validation data against the training data."""

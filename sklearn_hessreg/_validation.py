@@ -138,6 +138,7 @@ def _check_distributed(params):
         ("solver", params["solver"] == "lbfgs", "Use 'adam', 'sgd' or torch's."),
         ("scoring", own_scorer, "No process has all rows: use None or 'loss'."),
         ("checkpoint", params["checkpoint"] is not None, "Set it to None."),
+        ("oob_score", params["oob_score"], "Set it to False."),
     ):
         if is_refused:
             raise ValueError(
@@ -340,6 +341,26 @@ def stops_early(params, n_samples, has_validation_set, incremental):
         return bool(params["early_stopping"])
     enough = params["validation_fraction"] * n_samples >= ENOUGH
     return params["k"] > 0 and not incremental and (enough or has_validation_set)
+
+
+def check_oob_score(params, has_validation_set, incremental):
+    """Refuse `oob_score` where no rows of the training data are held out."""
+    if not params["oob_score"]:
+        return
+    if incremental:
+        reason = "partial_fit holds out no rows. Use fit"
+    elif has_validation_set:
+        reason = "with X_val no rows are held out. Leave X_val and y_val out"
+    elif params["solver"] == "lbfgs":
+        reason = "solver='lbfgs' holds out no rows. Use 'adam' or 'sgd'"
+    elif not params["early_stopping"]:
+        reason = (
+            'without early_stopping no rows are held out ("auto" is off with k=0 and '
+            f"for less than {ENOUGH} validation rows). Set early_stopping=True"
+        )
+    else:
+        return
+    raise ValueError(f"oob_score=True, but {reason}, or set oob_score=False.")
 
 
 def split_validation(y, random_state, *, fraction, classes):

@@ -88,6 +88,7 @@ USUAL = {
     "device": ["auto", "cpu", torch.device("cpu"), "mps", "cuda:7", "meta", "cpu:1"],
     "skorch_callbacks": [None, [], [3], [()], [("a",)], [("a", 3)], ["x"], [None]],
     "distributed": [False, True],
+    "oob_score": [False, True],
     "checkpoint": [
         *(None, "here", "nowhere/state", FitCheckpoint("here", np.uint8(3))),
         *(FitCheckpoint("here", keep=True), FitCheckpoint("here", 0)),

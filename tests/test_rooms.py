@@ -16,7 +16,15 @@ ORDER = [
 ]
 # these import each other only, and everybody may import them
 LEAVES = {
-    *("_compat", "_heads", "_labels", "_losses", "_targets", "_threads"),
+    *(
+        "_compat",
+        "_heads",
+        "_label_quality",
+        "_labels",
+        "_losses",
+        "_targets",
+        "_threads",
+    ),
     *("_torch_context", "_typing", "_validation"),
 }
 

@@ -44,6 +44,7 @@ def make_spec(method=(), **options):
         "skorch_callbacks": (),
         "keep_optimizer": False,
         "distributed": False,
+        "oob_score": False,
         "class_weight": None,
         "activation": "relu",
         "dropout": 0.0,

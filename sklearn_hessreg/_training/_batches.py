@@ -79,18 +79,12 @@ def _take(tensor, rows):
 class BatchOrder:
     """The order of the rows in an epoch: the last epoch's, permuted by a RandomState.
 
-    So does MLPClassifier. `before_split` is the state that the RandomState had before
-    the rows were last parted into folds for validation.
+    So does MLPClassifier.
     """
 
     def __init__(self, random_state):
         self.random_state = random_state
         self.rows = None
-        self.note_split()
-
-    def note_split(self):
-        """Note the state from which the folds are about to be drawn."""
-        self.before_split = self.random_state.get_state(legacy=False)
 
     def permute(self, n_samples):
         """Return the row numbers in the order of the next epoch."""

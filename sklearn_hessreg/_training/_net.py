@@ -28,8 +28,9 @@ class MLPNet(ShortcutNet):
     """A net on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
 
     `batch_order_` holds the order of the rows while it trains, `split_` which of them
-    are set aside if it draws them itself. `stop_training_` ends the training before the
-    next epoch, when every callback has seen the last one.
+    are set aside if it draws them itself, `held_out_`, if asked for, those that were in
+    each cycle. `stop_training_` ends the training before the next epoch, when every
+    callback has seen the last one.
     """
 
     def __init__(self, *args, spec=None, **kwargs):
@@ -42,7 +43,7 @@ class MLPNet(ShortcutNet):
         self.begin_training(None)
         # the first group of the optimizer's parameters holds the weights alone
         self.decay_in_optimizer_ = self.spec.solver in ("adam", "sgd")
-        self.snapshots_, self.stacked_ = None, None
+        self.snapshots_, self.stacked_, self.held_out_ = None, None, None
         return self
 
     def begin_training(self, batch_order):

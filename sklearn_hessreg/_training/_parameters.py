@@ -134,6 +134,14 @@ TRAINING_PARAMETERS = {
         "float",
         "Share of the training data in that split.",
     ),
+    "oob_score": Parameter(
+        _BOOLEAN,
+        "bool",
+        "Whether ``fit`` predicts each training row by the networks of the cycles that "
+        "held it out for validation, as a forest does by the trees that did not draw "
+        "it. It needs the validation rows of ``early_stopping``. The estimate is "
+        "optimistic, as later cycles begin with weights that have seen the row.",
+    ),
     "momentum": Parameter(
         [Interval(Real, 0, 1, closed="both")],
         "float",

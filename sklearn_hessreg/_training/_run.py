@@ -58,15 +58,14 @@ def train(
         net = build_net(spec)
         position = None if state is None else state["position"]
         if position is not None:
-            random_state.set_state(position["before_split"])
             callbacks = [("go_on", GoOn(state)), *callbacks]
         elif state is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
         net.ranks_ = ranks_of() if spec.distributed else None
-        fold = 0 if position is None else position["fold"]
-        samples, valid = _to_samples(net, train_data, valid_data, fold)
+        where = {} if position is None else position["split"]
+        samples, valid = _to_samples(net, train_data, valid_data, where)
         _begin(net, state)
         check_begin(net, train_data)
         if state is None:
@@ -75,12 +74,13 @@ def train(
     return net
 
 
-def _to_samples(net, train_data, valid_data, fold):
+def _to_samples(net, train_data, valid_data, where):
     """Wrap the rows to train on, and those to validate on, if there are any."""
     head, device = net.spec.head, net.spec.device
     if callable(valid_data):
-        order = net.batch_order_
-        net.split_ = ValidationSplit(valid_data, train_data, order, net.spec, fold)
+        random_state = net.batch_order_.random_state
+        split = ValidationSplit(valid_data, train_data, random_state, net.spec, **where)
+        net.split_ = split
         return net.split_.train, net.split_.valid
     valid = None if valid_data is None else to_samples(*valid_data, head, device)
     return to_samples(*train_data[:3], head, device), valid
@@ -135,6 +135,7 @@ def _end(net, n_callbacks):
     finished = dict(net.callbacks_)["convergence"].n_iter_
     begun = net.n_epochs_begun_
     stopped = net.stop_training_
+    net.held_out_ = net.split_.held_out if net.spec.oob_score else None
     net.begin_training(None)
     net.stop_training_, net.is_interrupted_ = stopped, finished < begun
     net.module_.eval()

@@ -47,6 +47,7 @@ class TrainingSpec:
     early_stopping: bool
     scoring: Any
     validation_fraction: float
+    oob_score: bool
     momentum: float
     nesterovs_momentum: bool
     beta_1: float

@@ -9,19 +9,27 @@ class ValidationSplit:
     """Samples to train on and to validate on, in turn each fold of the same rows.
 
     `part(y, random_state)` returns the numbers of the rows to train on in the first
-    cycle, and a list of folds, of which the first has the other rows. X is not copied.
-    When each fold has validated once, the rows are parted anew. `fold` is the number
-    of the fold that validates first. A rotation changes the contents of `train` and
-    `valid` in place, for all that hold them.
+    cycle, and a list of folds, of which the first has the other rows. When each fold
+    has validated once, which is a round, the rows are parted anew. A rotation changes
+    the contents of `train` and `valid` in place, for all that hold them. X is not
+    copied.
+
+    `rounds` are the states that the RandomState had before each round, `fold` the
+    number of the fold that validates, `held_out` the rows that did in each cycle. Given
+    rounds and a fold of another split, it is brought to where that one was.
     """
 
-    def __init__(self, part, data, order, spec, fold=0):
+    def __init__(self, part, data, random_state, spec, rounds=(), fold=0):
         self.part = part
         self.data = data
-        self.order = order
+        self.random_state = random_state
         self.spec = spec
-        self.fold = fold
-        self._draw()
+        self.rounds, self.folds, self.held_out, self.fold = [], [], [], fold
+        for state in rounds or [random_state.get_state(legacy=False)]:
+            self.held_out += self.folds
+            random_state.set_state(state)
+            self._begin_round()
+        self.held_out += self.folds[: fold + 1]
         self.train, self.valid = self._samples()
 
     def rotate(self):
@@ -30,16 +38,17 @@ class ValidationSplit:
             return
         self.fold = (self.fold + 1) % len(self.folds)
         if self.fold == 0:
-            self.order.note_split()
-            self._draw()
+            self._begin_round()
+        self.held_out.append(self.folds[self.fold])
         for samples, other in zip(
             (self.train, self.valid), self._samples(), strict=True
         ):
             vars(samples).update(vars(other))
 
-    def _draw(self):
+    def _begin_round(self):
         """Part the rows into folds."""
-        self.first_train, self.folds = self.part(self.data[1], self.order.random_state)
+        self.rounds.append(self.random_state.get_state(legacy=False))
+        self.first_train, self.folds = self.part(self.data[1], self.random_state)
 
     def _samples(self):
         """Take both parts, of which the second has no class weights."""

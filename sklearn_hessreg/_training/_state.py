@@ -132,13 +132,12 @@ def _remember(callback, memory):
 
 def _position(net):
     """Tell where a training is that goes on; None if there is none."""
-    order = net.batch_order_
+    order, split = net.batch_order_, net.split_
     if order is None:
         return None
     own = _own_callbacks(net)
     return {
-        "before_split": order.before_split,
-        "fold": 0 if net.split_ is None else net.split_.fold,
+        "split": {} if split is None else {"rounds": split.rounds, "fold": split.fold},
         "random_state": order.random_state.get_state(legacy=False),
         "rows": order.rows,
         "dropout": net.module_.dropout.generator.get_state(),

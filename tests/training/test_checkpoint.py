@@ -187,6 +187,16 @@ def test_what_changes_no_bit_may_change(interrupted, change, capsys):
     assert_same(state_of(on)["weights"], state_of(make().fit(X, Y))["weights"])
 
 
+def test_out_of_bag_predictions_are_those_of_the_whole_fit(interrupted):
+    options = {**CASES["plateau of the score"], "oob_score": True}
+    on = make(**options, checkpoint=interrupted(**options)).fit(X, Y)
+    whole = make(**options).fit(X, Y)
+    assert len(whole.net_.held_out_) > 2  # cycles, of which some began before the end
+    np.testing.assert_array_equal(
+        on.oob_decision_function_, whole.oob_decision_function_
+    )
+
+
 def test_memory_order_is_not_data(interrupted):
     path = interrupted()
     make(checkpoint=path).fit(np.asfortranarray(X), Y)

@@ -1,5 +1,7 @@
 """The rows set aside for validation: of the user's own data, which are not copied."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,12 +9,14 @@ from settings import PLAIN
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback
-from training_cases import X, Y
+from training_cases import X, Y, make_spec
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
+from sklearn_hessreg._training._split import ValidationSplit
+from sklearn_hessreg._validation import split_validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -157,3 +161,20 @@ def test_the_first_rows_to_validate_are_those_of_sklearn():
         np.arange(len(Y)), test_size=0.1, stratify=Y, random_state=random_state
     )
     np.testing.assert_array_equal(valid, expected)
+
+
+def test_a_split_is_brought_to_where_another_one_was():
+    spec = make_spec({"reinit_every": "plateau"})
+    part = partial(split_validation, fraction=0.5, classes=np.arange(3))
+    data = X, Y, np.ones(len(X)), np.ones(len(X))
+    split = ValidationSplit(part, data, np.random.RandomState(0), spec)
+    for _ in range(4):  # in the second of two rounds and the first of the third
+        split.rotate()
+    other = ValidationSplit(
+        part, data, np.random.RandomState(1), spec, split.rounds, split.fold
+    )
+    np.testing.assert_array_equal(other.valid.rows, split.valid.rows)
+    np.testing.assert_array_equal(other.train.rows, split.train.rows)
+    assert len(other.held_out) == 5
+    for rows, expected in zip(other.held_out, split.held_out, strict=True):
+        np.testing.assert_array_equal(rows, expected)
