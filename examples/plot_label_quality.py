@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
+from sklearn_hessreg import HessianRegularizedMLPClassifier, LabelQualityDisplay
 
 X, truth = load_digits(return_X_y=True)
 X_train, X_test, truth, y_test = train_test_split(X / 16, truth, random_state=0)
@@ -47,6 +47,13 @@ for ax, i in zip(axes.flat, order, strict=False):
     colour = "black" if is_wrong[i] else "#D55E00"
     ax.set_title(f"{y_train[i]}, is {likely}?", fontsize="small", color=colour)
     ax.axis("off")
+plt.show()
+
+# %%
+# How many rows are below which quality, by the label that they were given, and which
+# digits they look like:
+
+LabelQualityDisplay.from_estimator(clf, X_train, y_train)
 plt.show()
 
 # %%

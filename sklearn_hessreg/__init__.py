@@ -4,6 +4,7 @@ from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
     HessianScoresDisplay,
+    LabelQualityDisplay,
     ReinitHistoryDisplay,
     TrainingCurveDisplay,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "HessianRegularizedMLPRegressor",
     "HessianReinit",
     "HessianScoresDisplay",
+    "LabelQualityDisplay",
     "ReinitHistoryDisplay",
     "TrainingCurveDisplay",
     "__version__",

@@ -21,6 +21,7 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
     HessianScoresDisplay,
+    LabelQualityDisplay,
     ReinitHistoryDisplay,
     TrainingCurveDisplay,
     hessian_scores,
@@ -436,3 +437,86 @@ def test_layer_that_was_not_re_initialised_is_refused(clf):
 def test_unknown_kind_is_refused(clf):
     with pytest.raises(ValueError, match=r"'kind'.*'weights'"):
         ReinitHistoryDisplay.from_estimator(clf, kind="weights")
+
+
+QUALITY = {
+    "quality": [0.1, 0.2, 0.2, 0.45, 0.6, 0.9],
+    "y": ["a", "a", "b", "c", "a", "b"],
+    "likely": ["b", "b", "a", "a", "a", "b"],
+}
+
+
+def test_rows_below_each_threshold_are_counted_by_the_label_given():
+    display = LabelQualityDisplay(**QUALITY).plot()
+    counts = {line.get_label(): list(line.get_ydata()) for line in display.lines_}
+    thresholds = list(display.lines_[0].get_xdata())
+    at = [thresholds.index(t) for t in (0.0, 0.15, 0.3, 0.5)]
+    assert {label: [n[i] for i in at] for label, n in counts.items()} == {
+        "a": [0, 1, 2, 2],
+        "b": [0, 0, 1, 1],
+        "c": [0, 0, 0, 1],
+    }
+
+
+def test_classes_beyond_the_fourth_line_are_counted_together():
+    y = list("aaaabbbccdef")
+    display = LabelQualityDisplay(quality=[0.1] * 12, y=y, likely=["g"] * 12).plot()
+    ends = {line.get_label(): line.get_ydata()[-1] for line in display.lines_}
+    assert ends == {"a": 4, "b": 3, "c": 2, "all others": 3}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "pairs"),
+    [(0.5, [[0, 2, 0], [1, 0, 0], [1, 0, 0]]), (0.15, [[0, 1, 0], [0] * 3, [0] * 3])],
+)
+def test_pairs_are_those_of_suspicious_rows(threshold, pairs):
+    display = LabelQualityDisplay(**QUALITY).plot(threshold=threshold)
+    assert list(display.shown_) == ["a", "b", "c"]
+    assert display.pairs_.tolist() == pairs
+
+
+def test_the_classes_of_most_suspicious_labels_are_shown():
+    display = LabelQualityDisplay(**QUALITY).plot(max_classes=2)
+    assert list(display.shown_) == ["a", "b"]
+    assert display.pairs_.tolist() == [[0, 2], [1, 0]]
+
+
+def test_labels_without_a_suspicious_one_are_drawn():
+    display = LabelQualityDisplay(quality=[0.9, 0.8], y=[0, 1], likely=[0, 1]).plot()
+    assert display.pairs_.tolist() == [[0, 0], [0, 0]]
+
+
+def test_label_quality_is_that_of_the_classifier(clf):
+    if isinstance(clf, HessianRegularizedMLPRegressor):
+        with pytest.raises(ValueError, match="Regressor, which has no classes"):
+            LabelQualityDisplay.from_estimator(clf, X, Y)
+        return
+    axes = plt.subplots(ncols=2)[1]
+    display = LabelQualityDisplay.from_estimator(clf, X, Y, ax=axes)
+    assert np.array_equal(display.quality, clf.label_quality(X, Y))
+    assert np.array_equal(display.likely, clf.predict(X))
+    assert all(a is b for a, b in zip(display.axes_, axes, strict=True))
+
+
+def test_label_quality_of_a_pipeline_is_that_of_its_last_step():
+    pipe = make_pipeline(StandardScaler(), make()).fit(X, Y)
+    display = LabelQualityDisplay.from_estimator(pipe, X, Y)
+    expected = pipe[-1].label_quality(pipe[:-1].transform(X), Y)
+    assert np.array_equal(display.quality, expected)
+
+
+def test_label_quality_of_several_labels_is_refused():
+    labels = np.column_stack([Y == 0, Y == 1]).astype(int)
+    with pytest.raises(ValueError, match="several labels for a row"):
+        LabelQualityDisplay.from_estimator(make().fit(X, labels), X, labels)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.6, -1])
+def test_a_threshold_without_meaning_is_refused(threshold):
+    with pytest.raises(ValueError, match=f"threshold={threshold}"):
+        LabelQualityDisplay(**QUALITY).plot(threshold=threshold)
+
+
+def test_label_quality_needs_two_axes():
+    with pytest.raises(ValueError, match="ax has 1 axes"):
+        LabelQualityDisplay(**QUALITY).plot(plt.subplots()[1])
