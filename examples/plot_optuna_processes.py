@@ -97,6 +97,8 @@ def search(journal, process):
         clf = HessianRegularizedMLPClassifier(
             k=trial.suggest_int("k", 0, 90),
             learning_rate_init=trial.suggest_float("lr", 3e-4, 3e-2, log=True),
+            early_stopping=True,  # with k=0 too, so that each epoch has a score
+            scoring=None,
             n_iter_no_change=3,
             max_iter=25,
             random_state=0,

@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_hessreg import HessianReinit, hessian_scores
+from sklearn_hessreg import HessianReinit, SnapshotAveragingMixin, hessian_scores
 
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype("float32").reshape(-1, 1, 8, 8)
@@ -29,6 +29,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 rng = np.random.default_rng(0)
 wrong = rng.random(len(y_train)) < 1 / 3
 y_train[wrong] = (y_train[wrong] + rng.integers(1, 10, wrong.sum())) % 10
+
+
+class AveragingClassifier(SnapshotAveragingMixin, NeuralNetClassifier):
+    """A net that predicts with the mean of its snapshots."""
 
 
 def make_module():
@@ -58,7 +62,7 @@ def fit(k, n_snapshots):
         load_best=True,
         random_state=0,
     )
-    return NeuralNetClassifier(
+    return AveragingClassifier(
         make_module,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
@@ -79,14 +83,14 @@ print(f"plain, {len(plain.history)} epochs: {plain.score(X_test, y_test):.3f}")
 print(f"stopped, {len(stopped.history)} epochs: {stopped.score(X_test, y_test):.3f}")
 
 # %%
-# ``snapshots_`` holds the networks. The net has the last one's weights; ``average``
-# takes the mean of what all of them predict.
+# ``snapshots_`` holds the networks. By the mixin the net predicts with the mean of all
+# of them; its module has the last one's weights.
 
 method = dict(net.callbacks_)["hessian"]
-labels = method.average(net, X_test).argmax(1)
+logits = net.forward(X_test)
 print(f"in cycles, {len(net.history)} epochs, {len(method.snapshots_)} networks:")
-print(f"  the last of them: {net.score(X_test, y_test):.3f}")
-print(f"  their average: {accuracy_score(y_test, labels):.3f}")
+print(f"  the last of them: {accuracy_score(y_test, logits.argmax(1)):.3f}")
+print(f"  their average: {net.score(X_test, y_test):.3f}")
 
 # %%
 # Each cycle begins with a re-initialisation, from which the validation loss recovers.

@@ -11,7 +11,7 @@ from sklearn_hessreg._display import (
 from sklearn_hessreg._fitted import __version__
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._regressor import HessianRegularizedMLPRegressor
-from sklearn_hessreg._reinit import HessianReinit
+from sklearn_hessreg._reinit import HessianReinit, SnapshotAveragingMixin
 
 __all__ = [
     "FitCheckpoint",
@@ -21,6 +21,7 @@ __all__ = [
     "HessianScoresDisplay",
     "LabelQualityDisplay",
     "ReinitHistoryDisplay",
+    "SnapshotAveragingMixin",
     "TrainingCurveDisplay",
     "__version__",
     "hessian_scores",

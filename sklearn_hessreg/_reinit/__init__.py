@@ -1,5 +1,6 @@
 """When weights are re-initialised, which, and how: the method for skorch nets."""
 
+from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
 from sklearn_hessreg._reinit._callback import HessianReinit
 from sklearn_hessreg._reinit._parameters import (
     PARAMETER_CONSTRAINTS,
@@ -14,6 +15,7 @@ __all__ = [
     "HessianReinit",
     "Parameter",
     "Plateau",
+    "SnapshotAveragingMixin",
     "document_parameters",
     "epochs_between",
     "reduce_units",

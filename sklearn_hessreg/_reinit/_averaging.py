@@ -1,0 +1,87 @@
+"""SnapshotAveragingMixin: skorch nets that predict with the mean of their snapshots."""
+
+from typing import Any
+
+from sklearn_hessreg._reinit._callback import HessianReinit
+
+
+class SnapshotAveragingMixin:
+    """Let a skorch net predict with the mean of its snapshots.
+
+    Put it before the class of net. Once training has ended, ``predict_proba``, and
+    what is computed from it (``predict``, ``score``, scores of a search), is the mean
+    over the snapshots that the net's :class:`HessianReinit` keeps. In training, and
+    where there is no snapshot, as with ``k=0``, the net predicts by itself. So a grid
+    over ``callbacks__hessian__k`` compares what the method is worth.
+
+    See Also
+    --------
+    HessianReinit.average : The same for a net without the mixin.
+
+    Notes
+    -----
+    A prediction writes each snapshot's weights into the module in turn, and then its
+    own again; it takes the time of so many predictions. ``forward`` and
+    ``forward_iter`` are those of the module's own weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from skorch import NeuralNetClassifier
+    >>> from sklearn_hessreg import HessianReinit, SnapshotAveragingMixin
+    >>> from torch import nn
+    >>> class AveragingClassifier(SnapshotAveragingMixin, NeuralNetClassifier):
+    ...     pass
+    >>> X, y = make_classification(random_state=0)
+    >>> net = AveragingClassifier(
+    ...     nn.Linear(20, 2),
+    ...     criterion=nn.CrossEntropyLoss,
+    ...     max_epochs=10,
+    ...     callbacks=[("hessian", HessianReinit(k=30, reinit_every=2))],
+    ...     verbose=0,
+    ... ).fit(X.astype("float32"), y)
+    >>> net.predict_proba(X.astype("float32")).shape
+    (100, 2)
+    """
+
+    _averages = False
+
+    def partial_fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Train on, as skorch does; ``fit`` calls it too."""
+        self._averages = False
+        try:
+            return super().partial_fit(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._averages = True
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict with the mean of the snapshots.
+
+        Parameters
+        ----------
+        X : input data
+            As the net takes it.
+
+        Returns
+        -------
+        ndarray
+            Probabilities; of a regressor the outputs.
+        """
+        method = self._method() if self._averages else None
+        if method is None:
+            return super().predict_proba(X)  # type: ignore[misc]
+        self._averages = False  # while the module has one snapshot's weights
+        try:
+            return method.average(self, X)
+        finally:
+            self._averages = True
+
+    def _method(self):
+        """Return the callback that keeps snapshots; None if there are none."""
+        for _, callback in getattr(self, "callbacks_", []):
+            # without a training it has not even an empty list of them
+            if isinstance(callback, HessianReinit) and getattr(
+                callback, "snapshots_", []
+            ):
+                return callback
+        return None
