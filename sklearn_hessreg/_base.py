@@ -28,6 +28,7 @@ from sklearn_hessreg._training import (
     capture,
     describe_fit,
     fit_task,
+    gather_rows,
     init_context,
     learn_alike,
     share_generator,
@@ -35,7 +36,6 @@ from sklearn_hessreg._training import (
     to_arrays,
     to_samples,
     train,
-    unite,
 )
 from sklearn_hessreg._validation import (
     accepted_dtypes,
@@ -145,7 +145,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
                 learn_targets(y, continuing)
             else:
                 prepare = partial(self._check_shard, X, y, sample_weight, continuing)
-                X, y, sample_weight = unite(ranks, "checking the data", prepare)
+                X, y, sample_weight = gather_rows(ranks, "checking the data", prepare)
                 learn = partial(learn_targets, y, continuing)
                 learn_alike(ranks, learn, lambda: getattr(self, "classes_", ()))
             data = self._check_rows(
@@ -224,7 +224,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             check = partial(self._check_validation_set, validation, *data[:2], shard)
             if ranks is None:
                 return check()
-            return unite(ranks, "checking the validation data", check)
+            return gather_rows(ranks, "checking the validation data", check)
         if not params["early_stopping"]:
             return None
         how = {"fraction": params["validation_fraction"], "classes": self._strata()}
@@ -260,7 +260,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return None
 
     def _specify(self, params, data, incremental, ranks):
-        """Say what is to be trained, and by which RandomState."""
+        """Build the TrainingSpec and the RandomState."""
         random_state = _random_state(params["random_state"])
         if ranks is not None:
             share_generator(ranks, random_state)

@@ -17,10 +17,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
-from sklearn_hessreg._checkpoint import FitCheckpoint
-from sklearn_hessreg._heads import Logistic, Softmax
-from sklearn_hessreg._label_quality import normalized_margin
-from sklearn_hessreg._labels import (
+from sklearn_hessreg._check_labels import (
     check_classes,
     check_given_classes,
     check_labels,
@@ -29,6 +26,9 @@ from sklearn_hessreg._labels import (
     encode_validation,
     same_classes,
 )
+from sklearn_hessreg._checkpoint import FitCheckpoint
+from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._label_quality import normalized_margin
 from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (

@@ -17,7 +17,7 @@ _SIGNS = torch.from_numpy(np.array([-1, 1], "f4"))
 
 
 class Head:
-    """What holds for outputs unless a kind of them says something else."""
+    """Default behaviour of a head."""
 
     score_name: ClassVar[str] = "accuracy"
     score_column: ClassVar[str] = "valid_acc"  # of the history
@@ -85,7 +85,7 @@ class Softmax(Head):
 
     def score(self, logits, target, weight):
         """Return the accuracy: the share of the samples classified rightly."""
-        return _share(self.decide(logits) == target, weight)
+        return _weighted_accuracy(self.decide(logits) == target, weight)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Logistic(Head):
 
     def score(self, logits, target, weight):
         """Return the accuracy: the share of the samples whose labels are all right."""
-        return _share(((logits > 0) == target).all(1), weight)
+        return _weighted_accuracy(((logits > 0) == target).all(1), weight)
 
 
 class _Numbers(Head):
@@ -218,8 +218,8 @@ def _both_classes(logits):
     return logits * _SIGNS if logits.shape[1] == 1 else logits
 
 
-def _share(right, weight):
-    """Return the share of the weight that samples have which are predicted rightly."""
+def _weighted_accuracy(right, weight):
+    """Return the weighted accuracy."""
     if weight is None:
         return right.sum().item() / len(right)
     return weight[right].sum().item() / weight.sum().item()

@@ -17,12 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
-from sklearn_hessreg._checkpoint import FitCheckpoint
-from sklearn_hessreg._compat import warn_at_caller
-from sklearn_hessreg._heads import Exponential, Identity
-from sklearn_hessreg._label_quality import residual_quality
-from sklearn_hessreg._reinit import document_parameters
-from sklearn_hessreg._targets import (
+from sklearn_hessreg._check_targets import (
     as_floats,
     check_counts,
     check_loss_is_finite,
@@ -31,6 +26,11 @@ from sklearn_hessreg._targets import (
     check_targets,
     warn_if_badly_scaled,
 )
+from sklearn_hessreg._checkpoint import FitCheckpoint
+from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._heads import Exponential, Identity
+from sklearn_hessreg._label_quality import residual_quality
+from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,

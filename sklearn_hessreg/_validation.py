@@ -439,9 +439,10 @@ def check_validation_set(
     """
     if X_val is None or y_val is None:
         raise ValueError(
-            f"X_val is {_word_for(X_val)}, y_val is {_word_for(y_val)}, "
-            f"sample_weight_val is {_word_for(sample_weight_val)}. Pass X_val and "
-            "y_val together, with or without weights, or none of the three."
+            f"X_val is {_given_or_missing(X_val)}, y_val is "
+            f"{_given_or_missing(y_val)}, sample_weight_val is "
+            f"{_given_or_missing(sample_weight_val)}. Pass X_val and y_val together, "
+            "with or without weights, or none of the three."
         )
     try:
         X_val = validate_data(
@@ -464,6 +465,6 @@ def check_validation_set(
     return drop_weightless(X_val, y_val, weight)
 
 
-def _word_for(value):
+def _given_or_missing(value):
     """Say whether an argument was passed."""
     return "missing" if value is None else "given"

@@ -16,16 +16,8 @@ ORDER = [
 ]
 # these import each other only, and everybody may import them
 LEAVES = {
-    *(
-        "_compat",
-        "_heads",
-        "_label_quality",
-        "_labels",
-        "_losses",
-        "_targets",
-        "_threads",
-    ),
-    *("_torch_context", "_typing", "_validation"),
+    *("_check_labels", "_check_targets", "_compat", "_heads", "_label_quality"),
+    *("_losses", "_threads", "_torch_context", "_typing", "_validation"),
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 ORDER = [
     "plot_quickstart.py",
     "plot_wrong_labels.py",
+    "plot_label_quality.py",
     "plot_regression.py",
     "plot_imbalanced.py",
     "plot_grid_search.py",

@@ -19,9 +19,9 @@ from skorch.dataset import Dataset
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Subset, TensorDataset
 
+from sklearn_hessreg._checkpoint._callback_state import parameters_of
 from sklearn_hessreg._checkpoint._fingerprint import hash_array, versions
 from sklearn_hessreg._checkpoint._generators import GENERATORS
-from sklearn_hessreg._checkpoint._memory import parameters_of
 from sklearn_hessreg._checkpoint._net_state import callbacks_of, modules_of
 
 DEEPEST = 6  # of values in values

@@ -1,4 +1,4 @@
-"""StateFile: the state of a training in a file, of which there is always a whole one.
+"""StateFile: a checkpoint file that is replaced atomically.
 
 The file is a line of JSON, which says of what fit it is, and the pickled state. It is
 written beside its place and moved there.

@@ -1,16 +1,16 @@
-"""The state of a skorch net's training: taken from one net, given to another."""
+"""State of a skorch net's training: capture and restore."""
 
 from skorch import NeuralNet
 from skorch.callbacks import PrintLog
 from torch.nn import Module
 
-from sklearn_hessreg._checkpoint._history import unpickle_rows
-from sklearn_hessreg._checkpoint._memory import (
-    memory_of,
-    memory_of_net,
-    remember,
-    remember_net,
+from sklearn_hessreg._checkpoint._callback_state import (
+    callback_state,
+    load_callback_state,
+    load_own_state,
+    own_state,
 )
+from sklearn_hessreg._checkpoint._history import unpickle_rows
 
 
 def modules_of(net):
@@ -35,8 +35,8 @@ def capture_net(net, rows, but, begin):
         },
         "optimizers": {name: part.state_dict() for name, part in optimizers},
         "history": rows.update(net.history),
-        "callbacks": {name: memory_of(callback) for name, callback in callbacks},
-        "own": memory_of_net(net, begin),
+        "callbacks": {name: callback_state(callback) for name, callback in callbacks},
+        "own": own_state(net, begin),
     }
 
 
@@ -48,8 +48,8 @@ def restore_net(net, state, but):
         optimizer.load_state_dict(state["optimizers"][name])
     net.history[:] = unpickle_rows(state["history"])
     for name, callback in callbacks_of(net, but).items():
-        remember(callback, state["callbacks"][name])
-    remember_net(net, state["own"])
+        load_callback_state(callback, state["callbacks"][name])
+    load_own_state(net, state["own"])
 
 
 def _optimizers_of(net):

@@ -11,17 +11,13 @@ enter independently of each other, put :math:`B_n = \partial^2 J / \partial z_n^
 Layers of another kind are scored from the Jacobian of the outputs, or row by row.
 """
 
-from sklearn_hessreg._hessian._agreement import (
+from sklearn_hessreg._hessian._group import ranks_of, without_ddp
+from sklearn_hessreg._hessian._layers import select_layers, weight_layers
+from sklearn_hessreg._hessian._rank_checks import (
     describe_arguments,
     describe_module,
     describe_samples,
 )
-from sklearn_hessreg._hessian._evaluation import (
-    TwiceDifferentiable,
-    differentiable_evaluation,
-)
-from sklearn_hessreg._hessian._group import ranks_of, without_ddp
-from sklearn_hessreg._hessian._layers import select_layers, weight_layers
 from sklearn_hessreg._hessian._score_layers import (
     AGGREGATIONS,
     CURVATURES,
@@ -30,6 +26,10 @@ from sklearn_hessreg._hessian._score_layers import (
 )
 from sklearn_hessreg._hessian._scores import hessian_scores
 from sklearn_hessreg._hessian._streamed import count_operations
+from sklearn_hessreg._hessian._twice_differentiable import (
+    TwiceDifferentiable,
+    differentiable_evaluation,
+)
 
 __all__ = [
     "AGGREGATIONS",

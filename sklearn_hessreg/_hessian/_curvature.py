@@ -6,7 +6,7 @@ import torch
 
 from sklearn_hessreg._hessian._forms import Dense
 from sklearn_hessreg._hessian._loss import LossByOutputs
-from sklearn_hessreg._hessian._structure import (
+from sklearn_hessreg._hessian._probes import (
     derivatives,
     gradients,
     is_locally_linear,

@@ -9,7 +9,7 @@ S_n, its blocks, its absolute row sums, and whether the signs are the same for a
 
 import torch
 
-from sklearn_hessreg._hessian._structure import powers_of_two_like
+from sklearn_hessreg._hessian._probes import powers_of_two_like
 
 # Elements of a temporary that stays in a processor's cache.
 CACHE_ELEMENTS = 2**16

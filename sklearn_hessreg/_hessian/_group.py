@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from sklearn_hessreg._hessian._agreement import check_alike, check_sharing
+from sklearn_hessreg._hessian._rank_checks import check_alike, check_sharing
 from sklearn_hessreg._hessian._share import Share
 
 # Seconds after which a process says what it is waiting for.

@@ -10,8 +10,8 @@ with S_n the second derivative of the loss by the outputs of sample n.
 import torch
 from torch.func import vjp, vmap
 
+from sklearn_hessreg._hessian._forward_record import is_linear
 from sklearn_hessreg._hessian._share import WHOLE
-from sklearn_hessreg._hessian._trace import is_linear
 
 
 def jacobian_by_weight(layer, uses, head, samples):

@@ -14,7 +14,7 @@ import torch
 
 from sklearn_hessreg._hessian._forms import Dense
 from sklearn_hessreg._hessian._graph import passes_by
-from sklearn_hessreg._hessian._structure import (
+from sklearn_hessreg._hessian._probes import (
     derivatives,
     gradients,
     powers_of_two_like,

@@ -4,7 +4,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from sklearn_hessreg._hessian._forms import Dense, find_form
-from sklearn_hessreg._hessian._structure import (
+from sklearn_hessreg._hessian._probes import (
     any_groups_interact,
     derivatives,
     gradients,

@@ -8,11 +8,11 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from sklearn_hessreg._hessian._forms import Dense
+from sklearn_hessreg._hessian._forward_record import Trace, is_linear
 from sklearn_hessreg._hessian._graph import reaches
 from sklearn_hessreg._hessian._links import absolute_sums, find_links
 from sklearn_hessreg._hessian._loss import LossByOutputs, check_loss
 from sklearn_hessreg._hessian._share import WHOLE, Share
-from sklearn_hessreg._hessian._trace import Trace, is_linear
 
 
 @dataclass

@@ -9,15 +9,15 @@ import torch
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
-from sklearn_hessreg._hessian._evaluation import TwiceDifferentiable
-from sklearn_hessreg._hessian._share import WHOLE
-from sklearn_hessreg._hessian._structure import (
+from sklearn_hessreg._hessian._probes import (
     agrees,
     any_groups_interact,
     gradients,
     hessian_product,
     random_like,
 )
+from sklearn_hessreg._hessian._share import WHOLE
+from sklearn_hessreg._hessian._twice_differentiable import TwiceDifferentiable
 
 
 def mean_loss_score(J, W, share=WHOLE):

@@ -5,11 +5,8 @@ from numbers import Real
 
 from torch.utils.checkpoint import CheckpointError
 
-from sklearn_hessreg._hessian._cost import count_largest_product
-from sklearn_hessreg._hessian._evaluation import (
-    TwiceDifferentiable,
-    differentiable_evaluation,
-)
+from sklearn_hessreg._hessian._chunks import Part, split_samples
+from sklearn_hessreg._hessian._forward_record import trace
 from sklearn_hessreg._hessian._graph import check_graph, reaches
 from sklearn_hessreg._hessian._layers import (
     check_executed,
@@ -17,12 +14,15 @@ from sklearn_hessreg._hessian._layers import (
     weight_layers,
 )
 from sklearn_hessreg._hessian._loss import LossByOutputs
-from sklearn_hessreg._hessian._parts import Part, split_samples
-from sklearn_hessreg._hessian._paths import score_layer
+from sklearn_hessreg._hessian._probes import gradients
 from sklearn_hessreg._hessian._problem import Problem
+from sklearn_hessreg._hessian._select_formula import score_layer
 from sklearn_hessreg._hessian._share import WHOLE
-from sklearn_hessreg._hessian._structure import gradients
-from sklearn_hessreg._hessian._trace import trace
+from sklearn_hessreg._hessian._twice_differentiable import (
+    TwiceDifferentiable,
+    differentiable_evaluation,
+)
+from sklearn_hessreg._hessian._workload import count_largest_product
 from sklearn_hessreg._threads import threads_for
 
 AGGREGATIONS = ("mean", "sum")

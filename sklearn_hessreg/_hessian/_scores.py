@@ -5,16 +5,16 @@ from typing import Any, Literal
 
 import torch
 
-from sklearn_hessreg._hessian._agreement import (
-    describe_arguments,
-    describe_module,
-    describe_samples,
-)
 from sklearn_hessreg._hessian._group import ranks_of, without_ddp
 from sklearn_hessreg._hessian._layers import (
     check_names,
     select_layers,
     weight_layers,
+)
+from sklearn_hessreg._hessian._rank_checks import (
+    describe_arguments,
+    describe_module,
+    describe_samples,
 )
 from sklearn_hessreg._hessian._score_layers import WORKING_MEMORY, score_layers
 from sklearn_hessreg._hessian._share import WHOLE

@@ -1,8 +1,8 @@
 """When weights are re-initialised, which, and how: the method for skorch nets."""
 
 from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
-from sklearn_hessreg._reinit._callback import HessianReinit
-from sklearn_hessreg._reinit._parameters import (
+from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
+from sklearn_hessreg._reinit._method_parameters import (
     PARAMETER_CONSTRAINTS,
     Parameter,
     document_parameters,

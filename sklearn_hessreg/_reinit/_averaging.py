@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sklearn_hessreg._reinit._callback import HessianReinit
+from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
 
 
 class SnapshotAveragingMixin:

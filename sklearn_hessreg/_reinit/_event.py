@@ -19,13 +19,6 @@ from sklearn_hessreg._reinit._importance import (
     magnitudes,
     random_scores,
 )
-from sklearn_hessreg._reinit._layers import (
-    check_units,
-    of_weights,
-    trainable_layers,
-    trained_bias,
-    trained_rows,
-)
 from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._ranks import (
     align,
@@ -44,6 +37,13 @@ from sklearn_hessreg._reinit._samples import (
     draw_samples,
     to_batch,
     two_samples,
+)
+from sklearn_hessreg._reinit._trained_layers import (
+    check_units,
+    of_weights,
+    trainable_layers,
+    trained_bias,
+    trained_rows,
 )
 
 

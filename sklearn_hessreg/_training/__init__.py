@@ -2,20 +2,20 @@
 
 from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._checkpoint import Checkpoint
-from sklearn_hessreg._training._fingerprint import describe_fit
+from sklearn_hessreg._training._fit_description import describe_fit
 from sklearn_hessreg._training._net import PREDICTION_BATCH
-from sklearn_hessreg._training._parameters import TRAINING_PARAMETERS
 from sklearn_hessreg._training._run import train
 from sklearn_hessreg._training._sharded import (
+    gather_rows,
     learn_alike,
     share_generator,
     sharing_ranks,
-    unite,
 )
 from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._state import capture, to_arrays, to_plain
 from sklearn_hessreg._training._to_samples import to_samples
+from sklearn_hessreg._training._training_parameters import TRAINING_PARAMETERS
 
 __all__ = [
     "PREDICTION_BATCH",
@@ -26,6 +26,7 @@ __all__ = [
     "capture",
     "describe_fit",
     "fit_task",
+    "gather_rows",
     "init_context",
     "learn_alike",
     "share_generator",
@@ -34,5 +35,4 @@ __all__ = [
     "to_plain",
     "to_samples",
     "train",
-    "unite",
 ]

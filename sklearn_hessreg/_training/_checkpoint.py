@@ -1,4 +1,4 @@
-"""Checkpoint: the estimators' callback that writes states from which a fit goes on."""
+"""Checkpoint: the estimators' callback that writes the state of a fit."""
 
 import pickle
 from pathlib import Path

@@ -7,7 +7,7 @@ from dataclasses import replace
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._reinit import Plateau
-from sklearn_hessreg._training._scores import record_scores
+from sklearn_hessreg._training._validation_score import record_scores
 
 
 class Convergence(Callback):

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.modules import module as torch_module
 
-from sklearn_hessreg._training._module import MLP, Linear
+from sklearn_hessreg._training._mlp import MLP, Linear
 
 # D * f'(z) from D and h = f(z), by the kernels of autograd
 _backward = torch.ops.aten
@@ -37,7 +37,7 @@ GLOBAL_HOOKS = (
 )
 
 
-def are_unwatched(net):
+def can_bypass_autograd(net):
     """Tell whether the products give all that anybody can see of a net's batches.
 
     An activation without a derivative here, and anything that is not as the net was

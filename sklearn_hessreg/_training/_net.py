@@ -11,12 +11,12 @@ from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
-from sklearn_hessreg._training._gradients import are_unwatched, backward, forward
+from sklearn_hessreg._training._gradients import backward, can_bypass_autograd, forward
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
-from sklearn_hessreg._training._module import MLP
+from sklearn_hessreg._training._mlp import MLP
+from sklearn_hessreg._training._predictors import select_predictors
 from sklearn_hessreg._training._sharded import average_gradients, average_loss
 from sklearn_hessreg._training._shortcuts import ShortcutNet
-from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._state import capture, restore, to_plain
 from sklearn_hessreg._training._uncompiled import SGD
 from sklearn_hessreg._validation import check_device
@@ -57,7 +57,7 @@ class MLPNet(ShortcutNet):
         self.validated_ = []
         self.stop_training_ = self.is_interrupted_ = False
         self.listeners_, self.flat_weights_ = {}, []
-        self.is_unwatched_, self.layers_ = None, []
+        self.bypasses_autograd_, self.layers_ = None, []
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train by the solver's own loop, where it has one."""
@@ -132,9 +132,9 @@ class MLPNet(ShortcutNet):
 
     def differentiate(self, X, y):
         """Return outputs and J of a batch, and leave the gradients."""
-        if self.is_unwatched_ is None:
+        if self.bypasses_autograd_ is None:
             self._look_at_layers()
-        if not (self.is_unwatched_ and isinstance(X, torch.Tensor)):
+        if not (self.bypasses_autograd_ and isinstance(X, torch.Tensor)):
             y_pred = self.infer(X)
             loss = self.get_loss(y_pred, y, training=True)
             loss.backward()
@@ -155,7 +155,7 @@ class MLPNet(ShortcutNet):
 
         A module's attributes and a view outside autograd take microseconds each.
         """
-        self.is_unwatched_ = are_unwatched(self)
+        self.bypasses_autograd_ = can_bypass_autograd(self)
         pairs = [(layer.weight, layer.bias) for layer in self.module_.layers]
         self.layers_ = [((W, b), (W.detach(), b.detach())) for W, b in pairs]
 
@@ -187,7 +187,7 @@ class MLPNet(ShortcutNet):
         self.validated_ = []
         self._flatten_weights()
         self.find_listeners()
-        self.is_unwatched_ = None  # asked after the callbacks have begun the epoch
+        self.bypasses_autograd_ = None  # asked after the callbacks have begun the epoch
         before = self.epoch
         if self.history:
             self.history[-1]["batches"] = []  # many times the size of the rest
@@ -257,14 +257,14 @@ class MLPNet(ShortcutNet):
         build_net(replace(spec, device=_device_or_cpu(spec.device)), self)
         restore(self, dumped["state"])
         self.module_.eval()
-        settle(self, goes_on=True)
+        select_predictors(self, goes_on=True)
 
     def copy(self):
         """Copy the net as it is; training leaves the copy alone."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
         restore(net, {**capture(self), "position": None})
         net.module_.eval()
-        settle(net, goes_on=True)
+        select_predictors(net, goes_on=True)
         return net
 
 

@@ -12,10 +12,10 @@ from sklearn_hessreg._torch_context import plain_torch
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
 from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._folders import own_folders
-from sklearn_hessreg._training._module import init_glorot_uniform
+from sklearn_hessreg._training._mlp import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
+from sklearn_hessreg._training._predictors import select_predictors
 from sklearn_hessreg._training._sharded import check_begin
-from sklearn_hessreg._training._snapshots import settle
 from sklearn_hessreg._training._split import ValidationSplit
 from sklearn_hessreg._training._state import GoOn, continue_from, restore
 from sklearn_hessreg._training._to_samples import to_samples
@@ -148,4 +148,4 @@ def _end(net, n_callbacks):
             f"Training interrupted by user in epoch {net.epoch}, whose finished "
             "batches are kept."
         )
-    settle(net, goes_on=net.spec.keep_optimizer)
+    select_predictors(net, goes_on=net.spec.keep_optimizer)

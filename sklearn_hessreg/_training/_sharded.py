@@ -61,7 +61,7 @@ def share_generator(ranks, random_state):
     random_state.set_state(ranks.gather("random_state", draw)[0])
 
 
-def unite(ranks, stage, prepare):
+def gather_rows(ranks, stage, prepare):
     """Return X, y and weights of all processes, as of one after the other.
 
     `prepare()` returns this one's checked X, y and weights, which may be None; where it

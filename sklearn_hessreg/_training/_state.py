@@ -1,4 +1,4 @@
-"""All that decides how a training goes on: captured from a net, restored into another.
+"""State of an MLPNet's training: capture and restore.
 
 A state holds what a training has come to (weights, optimizer, history, what the
 callbacks have learnt) and, while it goes on, its position: the order of the rows and
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
+from torch.utils._pytree import tree_map, tree_map_only
 
-from sklearn_hessreg._checkpoint import memory_of, remember
+from sklearn_hessreg._checkpoint import callback_state, load_callback_state
 
 KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
 
@@ -28,7 +29,7 @@ def capture(net):
         "optimizer_type": f"{optimizer.__module__}.{optimizer.__qualname__}",
         "history": list(net.history),
         "callbacks": [
-            (name, _memory(callback) if name in own else callback)
+            (name, _fitted_attributes(callback) if name in own else callback)
             for name, callback in net.callbacks_
             if callback not in net.temporary_callbacks_
         ],
@@ -44,7 +45,7 @@ def restore(net, state):
     own = _own_callbacks(net)
     for name, stored in state["callbacks"]:
         if name in own:
-            _remember(own[name], stored)
+            _load_copies(own[name], stored)
     users = [pair for pair in state["callbacks"] if not isinstance(pair[1], dict)]
     net.callbacks = users
     # verbose may have changed, with which PrintLog comes, as the last one, or goes
@@ -76,9 +77,9 @@ def continue_from(net, state):
     own, stored = _own_callbacks(net), dict(state["callbacks"])
     for name, callback in net.callbacks_:
         if name in own and name in stored:
-            _remember(callback, stored[name])
+            _load_copies(callback, stored[name])
         elif type(stored.get(name)) is type(callback):
-            _remember(callback, _memory(stored[name]))
+            _load_copies(callback, _fitted_attributes(stored[name]))
 
 
 def _forget_old_rows(net):
@@ -115,19 +116,19 @@ def _own_callbacks(net):
     return {name: callback for name, callback in net.callbacks_ if name in names}
 
 
-def _memory(callback):
+def _fitted_attributes(callback):
     """Take from a callback what it has learnt."""
     state = callback.__getstate__() or {}  # None of an object without attributes
     return {name: value for name, value in state.items() if name.endswith("_")}
 
 
-def _remember(callback, memory):
+def _load_copies(callback, memory):
     """Give a callback copies of what another one has learnt."""
     values = {name: copy(value) for name, value in memory.items()}
     if not hasattr(callback, "__setstate__"):  # no portable form of its own
         for name, value in values.items():
             values[name] = _copies(value) if isinstance(value, dict) else value
-    remember(callback, {"values": values, "parts": {}})
+    load_callback_state(callback, {"values": values, "parts": {}})
 
 
 def _position(net):
@@ -144,7 +145,7 @@ def _position(net):
         "n_epochs_begun": net.n_epochs_begun_,
         "stop_training": net.stop_training_,
         "memories": {
-            name: memory_of(callback)
+            name: callback_state(callback)
             for name, callback in net.callbacks_
             if name not in own and callback not in net.temporary_callbacks_
         },
@@ -167,7 +168,7 @@ class GoOn(Callback):
         net.optimizer_.load_state_dict(_copies(self.state["optimizer"]))
         callbacks = dict(net.callbacks_)
         for name, memory in self.state["position"]["memories"].items():
-            remember(callbacks[name], deepcopy(memory))
+            load_callback_state(callbacks[name], deepcopy(memory))
 
 
 def _return_to(net, position):
@@ -196,27 +197,18 @@ def write_weights(module, weights):
 
 def _copies(value):
     """Turn arrays and tensors in containers into tensors of their own memory."""
-    if isinstance(value, torch.Tensor):
-        return value.clone()
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    return _map(_copies, value)
+
+    def copy_one(leaf):
+        if isinstance(leaf, np.ndarray):
+            return torch.from_numpy(leaf.copy())
+        return leaf.clone() if isinstance(leaf, torch.Tensor) else leaf
+
+    return tree_map(copy_one, value)
 
 
 def _to_arrays(value):
     """Turn the tensors in containers into arrays."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
-    return _map(_to_arrays, value)
-
-
-def _map(function, value):
-    """Apply a function to all that a container holds."""
-    if isinstance(value, dict):
-        return {key: function(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(function, value))
-    return value
+    return tree_map_only(torch.Tensor, lambda x: x.detach().cpu().numpy(), value)
 
 
 def _portable(callback):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_hessreg import hessian_scores
-from sklearn_hessreg._hessian import _paths, count_operations
+from sklearn_hessreg._hessian import _select_formula, count_operations
 from sklearn_hessreg._hessian._forms import Dense, Diagonal, Softmax
 from sklearn_hessreg._hessian._loss import LossByOutputs
 
@@ -200,13 +200,13 @@ def test_hidden_layers_do_not_form_the_curvature_of_the_loss(
 def test_outputs_with_losses_of_their_own_stream_no_pairs_of_units(monkeypatch):
     net, X, y = network(4, nn.Tanh())
     seen = []
-    stream = _paths._streamed._stream_block
+    stream = _select_formula._streamed._stream_block
 
     def streamed(S, block, todo, *args):
         seen.append(tuple(todo.shape))
         return stream(S, block, todo, *args)
 
-    monkeypatch.setattr(_paths._streamed, "_stream_block", streamed)
+    monkeypatch.setattr(_select_formula._streamed, "_stream_block", streamed)
     hessian_scores(net, lambda z, y: z.square().mean(), X, y)
     assert seen == [(1, 1)] * 4
 

@@ -443,7 +443,7 @@ def test_weights_in_bfloat16_come_back_to_the_bit():
 
 
 def test_records_are_bounded_with_small_unsigned_parameters(monkeypatch):
-    monkeypatch.setattr("sklearn_hessreg._reinit._callback.KEPT_EVENTS", 1)
+    monkeypatch.setattr("sklearn_hessreg._reinit._hessian_reinit.KEPT_EVENTS", 1)
     options = {
         "n": np.uint8(2),
         "n_snapshots": np.uint8(2),

@@ -9,7 +9,6 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_hessreg._reinit._importance import random_scores
-from sklearn_hessreg._reinit._layers import trained_rows
 from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._redraw import (
     INITIALIZERS,
@@ -18,6 +17,7 @@ from sklearn_hessreg._reinit._redraw import (
     write_masked,
 )
 from sklearn_hessreg._reinit._samples import draw_samples, to_batch
+from sklearn_hessreg._reinit._trained_layers import trained_rows
 
 
 def generator(seed=0):

@@ -238,7 +238,7 @@ def test_rows_of_batches_last_as_long_as_their_epoch():
 )
 def test_a_long_stream_keeps_the_last_rows_and_all_losses(callbacks, old, monkeypatch):
     monkeypatch.setattr("sklearn_hessreg._training._state.KEPT_ROWS", 3)
-    monkeypatch.setattr("sklearn_hessreg._reinit._callback.KEPT_EVENTS", 3)
+    monkeypatch.setattr("sklearn_hessreg._reinit._hessian_reinit.KEPT_EVENTS", 3)
     clf = make(*callbacks)
     for _ in range(8):
         clf.partial_fit(X, Y, classes=[0, 1, 2])

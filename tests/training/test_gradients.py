@@ -9,7 +9,7 @@ from training_cases import X, Y, make_spec
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._heads import Exponential, Identity, Logistic, Softmax
 from sklearn_hessreg._training import _net
-from sklearn_hessreg._training._gradients import TIMES_DERIVATIVE, are_unwatched
+from sklearn_hessreg._training._gradients import TIMES_DERIVATIVE, can_bypass_autograd
 
 CLASSES = {"softmax": (Softmax(), 3), "logistic": (Logistic(), 1)}
 CLASSES["labels"] = (Logistic(3), 3)
@@ -49,7 +49,7 @@ def make_batch(net, weighted=False):
 def step(net, batch, by_products):
     """Take the step's loss, outputs and gradients."""
     net._look_at_layers()
-    net.is_unwatched_ = by_products
+    net.bypasses_autograd_ = by_products
     net._zero_grad_optimizer()
     result = net.train_step_single(batch)
     grads = [p.grad.clone() for p in net.module_.parameters()]
@@ -86,7 +86,7 @@ def test_a_regressors_step_equals_autograds(activation, head, dtype, weighted):
 
 
 def test_a_net_as_it_was_built_is_unwatched():
-    assert are_unwatched(make_net())
+    assert can_bypass_autograd(make_net())
 
 
 def add_forward_hook(net):
@@ -143,16 +143,16 @@ def parametrise(net):
 def test_a_net_that_is_not_as_built_is_left_to_autograd(change):
     net = make_net()
     change(net)
-    assert not are_unwatched(net)
+    assert not can_bypass_autograd(net)
 
 
 def test_dropout_is_left_to_autograd():
-    assert not are_unwatched(make_net(dropout=0.1))
+    assert not can_bypass_autograd(make_net(dropout=0.1))
 
 
 def test_an_activation_without_a_derivative_is_left_to_autograd(monkeypatch):
     monkeypatch.delitem(TIMES_DERIVATIVE, "relu")
-    assert not are_unwatched(make_net())
+    assert not can_bypass_autograd(make_net())
 
 
 class Graphs(Callback):
@@ -181,6 +181,6 @@ def test_hooks_registered_between_epochs_are_called():
     calls = []
     net.train_step_single(make_batch(net))
     net.module_.layers[0].weight.register_hook(calls.append)
-    net.is_unwatched_ = None  # as every epoch begins
+    net.bypasses_autograd_ = None  # as every epoch begins
     net.train_step_single(make_batch(net))
     assert len(calls) == 1

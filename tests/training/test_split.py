@@ -56,7 +56,7 @@ KINDS = {
 }
 
 
-def memory_of(X):
+def callback_state(X):
     """Return the array in which the numbers stand."""
     return X.data if sparse.issparse(X) else np.asarray(X)
 
@@ -64,7 +64,7 @@ def memory_of(X):
 @pytest.mark.parametrize("kind", KINDS)
 def test_early_stopping_copies_no_rows(kind):
     for samples in parts_of(KINDS[kind]):
-        assert np.shares_memory(memory_of(samples.X), memory_of(KINDS[kind]))
+        assert np.shares_memory(callback_state(samples.X), callback_state(KINDS[kind]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""What a callback, or a net of one's own, has learnt: taken, and given to another."""
+"""State of callbacks, and of attributes of a net's own: capture and load."""
 
 import pickle
 from inspect import Parameter, signature
@@ -28,7 +28,7 @@ def parameters_of(callback):
     return names
 
 
-def memory_of(callback):
+def callback_state(callback):
     """Take what a callback has learnt, by reference.
 
     That is what it would pickle, but for its hyperparameters, for generators and for
@@ -48,7 +48,7 @@ def memory_of(callback):
     return {"values": values, "parts": parts}
 
 
-def remember(callback, memory):
+def load_callback_state(callback, memory):
     """Give a callback the memory of another one."""
     if hasattr(callback, "__setstate__"):  # it has a portable form of its own
         callback.__setstate__({**vars(callback), **memory["values"]})
@@ -75,7 +75,7 @@ def pickles_of(net):
     return {name: _pickled(value) for name, value in _own_values(net).items()}
 
 
-def memory_of_net(net, begin):
+def own_state(net, begin):
     """Take what a net of one's own has learnt since its training began.
 
     `begin` are its pickles then. What is as it was has been set by the user, and may
@@ -95,7 +95,7 @@ def memory_of_net(net, begin):
     return {"values": values, "parts": _parts(_own_attributes(net))}
 
 
-def remember_net(net, memory):
+def load_own_state(net, memory):
     """Give a net the memory of another one."""
     vars(net).update({n: pickle.loads(v) for n, v in memory["values"].items()})
     _load_parts(net, memory["parts"])

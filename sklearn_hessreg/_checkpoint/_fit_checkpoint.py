@@ -1,4 +1,4 @@
-"""FitCheckpoint: the callback with which a killed fit of any skorch net goes on."""
+"""FitCheckpoint: the callback that makes any skorch net's fit resumable."""
 
 import pickle
 from numbers import Integral
@@ -7,6 +7,7 @@ from os import PathLike
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
+from sklearn_hessreg._checkpoint._callback_state import pickles_of
 from sklearn_hessreg._checkpoint._description import describe_net
 from sklearn_hessreg._checkpoint._file import StateFile
 from sklearn_hessreg._checkpoint._generators import (
@@ -14,7 +15,6 @@ from sklearn_hessreg._checkpoint._generators import (
     restore_generators,
 )
 from sklearn_hessreg._checkpoint._history import PickledRows
-from sklearn_hessreg._checkpoint._memory import pickles_of
 from sklearn_hessreg._checkpoint._net_state import (
     capture_net,
     modules_of,

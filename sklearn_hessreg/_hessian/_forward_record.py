@@ -11,11 +11,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves, tree_map
 
-from sklearn_hessreg._hessian._evaluation import (
+from sklearn_hessreg._hessian._twice_differentiable import (
     TwiceDifferentiable,
     without_inference,
 )
-from sklearn_hessreg._hessian._watch import Watch
+from sklearn_hessreg._hessian._weight_uses import Watch
 
 # the forward methods of which the formulas know that they are linear in the weight
 _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)

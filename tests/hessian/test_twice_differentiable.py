@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_hessreg import hessian_scores
-from sklearn_hessreg._hessian import _evaluation, weight_layers
+from sklearn_hessreg._hessian import _twice_differentiable, weight_layers
 
 
 def make(dtype=torch.float32):
@@ -109,7 +109,7 @@ def test_attention_by_its_formula_is_torchs_own(masked):
     attention = net.layers[0].self_attn
     options = {"key_padding_mask": mask, "need_weights": False}
     expected, _ = attention(x, x, x, **options)
-    with _evaluation.TwiceDifferentiable():
+    with _twice_differentiable.TwiceDifferentiable():
         result, weights = attention(x, x, x, **options)
     assert weights is None
     torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-14)
@@ -214,7 +214,7 @@ def test_forked_process_does_not_wait_for_a_thread_of_its_parent():
 
     def hold():
         with contextlib.ExitStack() as stack:
-            for lock in _evaluation._locks_of(net):
+            for lock in _twice_differentiable._locks_of(net):
                 stack.enter_context(lock)
             held.set()
             release.wait()

@@ -16,8 +16,12 @@ from sklearn_hessreg._hessian._curvature import (
     why_not_gauss_newton,
 )
 from sklearn_hessreg._hessian._forms import find_form
+from sklearn_hessreg._hessian._forward_record import (
+    is_convolution,
+    is_linear,
+)
 from sklearn_hessreg._hessian._loss import count_numbers
-from sklearn_hessreg._hessian._structure import (
+from sklearn_hessreg._hessian._probes import (
     agrees,
     any_groups_interact,
     gradients,
@@ -26,10 +30,6 @@ from sklearn_hessreg._hessian._structure import (
     random_like,
     refuse_interaction,
     some_groups_interact,
-)
-from sklearn_hessreg._hessian._trace import (
-    is_convolution,
-    is_linear,
 )
 
 logger = logging.getLogger("sklearn_hessreg")

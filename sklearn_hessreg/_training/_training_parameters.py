@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._reinit import Parameter
-from sklearn_hessreg._training._module import ACTIVATIONS
+from sklearn_hessreg._training._mlp import ACTIVATIONS
 
 _BOOLEAN = ["boolean"]
 _POSITIVE = Interval(Integral, 1, None, closed="left")

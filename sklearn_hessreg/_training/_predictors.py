@@ -37,7 +37,7 @@ class StackedMLP:
         return z
 
 
-def settle(net, goes_on):
+def select_predictors(net, goes_on):
     """Set which networks predict, now that the training has come to here.
 
     These are the snapshots of the finished cycles and the network in training, if that

@@ -12,7 +12,7 @@ from sklearn_hessreg import (
     HessianReinit,
 )
 from sklearn_hessreg._hessian import AGGREGATIONS, CURVATURES
-from sklearn_hessreg._reinit._parameters import (
+from sklearn_hessreg._reinit._method_parameters import (
     PARAMETERS,
     document_parameters,
 )

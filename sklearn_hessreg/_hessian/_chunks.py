@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from sklearn_hessreg._hessian._forward_record import count_samples
 from sklearn_hessreg._hessian._loss import LossByOutputs
-from sklearn_hessreg._hessian._structure import refuse_interaction
-from sklearn_hessreg._hessian._trace import count_samples
+from sklearn_hessreg._hessian._probes import refuse_interaction
 
 # Samples of a first pass, which tells how much each of them holds.
 TRIED = 4

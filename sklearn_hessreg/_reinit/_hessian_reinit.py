@@ -12,26 +12,26 @@ from skorch.callbacks import Callback
 from sklearn_hessreg._hessian import without_ddp
 from sklearn_hessreg._reinit._cycles import Cycles
 from sklearn_hessreg._reinit._event import Event
-from sklearn_hessreg._reinit._module import (
-    has_lazy_parameters,
-    initialise_lazy_parameters,
-    unwrapped,
-)
-from sklearn_hessreg._reinit._parameters import (
+from sklearn_hessreg._reinit._method_parameters import (
     CALLBACK_CONSTRAINTS,
     document_parameters,
 )
-from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
-from sklearn_hessreg._reinit._record import describe_event
-from sklearn_hessreg._reinit._schedule import is_cycle_over
-from sklearn_hessreg._reinit._snapshots import average, take_weights
-from sklearn_hessreg._reinit._watch import (
+from sklearn_hessreg._reinit._monitor import (
     column_of,
     cut_off,
     end_cycle,
     read_monitor,
     resume,
     watch_epoch,
+)
+from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
+from sklearn_hessreg._reinit._record import describe_event
+from sklearn_hessreg._reinit._schedule import is_cycle_over
+from sklearn_hessreg._reinit._snapshots import average, take_weights
+from sklearn_hessreg._reinit._unwrapped import (
+    has_lazy_parameters,
+    initialise_lazy_parameters,
+    unwrapped,
 )
 from sklearn_hessreg._typing import (
     Aggregation,

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._training._snapshots import StackedMLP
+from sklearn_hessreg._training._predictors import StackedMLP
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TARGETS = {
