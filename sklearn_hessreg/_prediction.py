@@ -52,11 +52,14 @@ def predict_held_out(net, X, link):
     held_out = net.held_out_
     if net.spec.method["reinit_every"] != "plateau":  # all had the same validation rows
         held_out = held_out * n_networks
-    total, count = 0.0, np.zeros((X.shape[0], 1))
-    for member, rows in zip(range(n_networks), held_out, strict=False):
-        part = predict(net, X[rows], link, member)
-        if member == 0:
-            total = np.zeros((X.shape[0], part.shape[1]), part.dtype)
+    parts = [
+        (rows, predict(net, X[rows], link, member))
+        for member, rows in zip(range(n_networks), held_out, strict=False)
+    ]
+    _, first = parts[0]
+    total = np.zeros((X.shape[0], first.shape[1]), first.dtype)
+    count = np.zeros((X.shape[0], 1))
+    for rows, part in parts:
         total[rows] += part
         count[rows] += 1
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

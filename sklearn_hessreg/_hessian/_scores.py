@@ -68,7 +68,9 @@ def hessian_scores(
     curvature : {"mean_loss", "per_sample"}, default="mean_loss"
         ``"mean_loss"`` takes the absolute value of the Hessian of J.
         ``"per_sample"`` adds up the absolute Hessians of the samples' shares of J:
-        also exact, another quantity, and for hidden layers far cheaper.
+        also exact, another quantity, and for hidden layers far cheaper. The default
+        is the Hessian of the loss that is passed; that of the method, which scores
+        again and again, is the cheaper ``"per_sample"``.
     working_memory : float, default=512
         MiB for the curvature B, the Jacobian and the tiles, and under ``"per_sample"``
         for the forward pass with its graph, which is made in parts of the samples.

@@ -103,7 +103,8 @@ PARAMETERS = {
         _one_of(Curvature),
         "Absolute value of the mean loss's Hessian (the paper's), or mean of the "
         "samples' absolute Hessians: also exact, and far cheaper for wide hidden "
-        "layers; see :func:`hessian_scores`.",
+        "layers, which is why it is the default here and not in "
+        ":func:`hessian_scores`.",
     ),
     "importance": Parameter(
         _names(ImportanceName, callable),
