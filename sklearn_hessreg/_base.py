@@ -358,6 +358,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _predict_held_out(self, X, kept, link):
         """Predict the kept rows by the networks that held them out; NaN elsewhere."""
         found = predict_held_out(self.net_, X, link)
+        missing = int(np.isnan(found).any(axis=1).sum())
+        if missing:
+            warn_at_caller(
+                f"{missing} of {len(found)} rows were held out in no cycle and have no "
+                "out-of-bag prediction. Increase n_snapshots, max_iter or "
+                "validation_fraction."
+            )
         predicted = np.full((len(kept), found.shape[1]), np.nan, found.dtype)
         predicted[kept] = found
         return predicted, ~np.isnan(predicted).any(axis=1)

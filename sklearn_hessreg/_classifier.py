@@ -166,7 +166,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         networks that did not train on it in their cycle; NaN in rows that each network
         trained on, and in those of weight zero.
     oob_score_ : float
-        With ``oob_score``: the accuracy of these probabilities.
+        With ``oob_score``: the accuracy of these probabilities, over the rows that have
+        them, unweighted.
     n_layers_ : int
         Number of layers, the inputs included.
     n_outputs_ : int

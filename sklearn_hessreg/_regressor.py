@@ -171,7 +171,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         that did not train on it in their cycle; NaN in rows that each network trained
         on, and in those of weight zero.
     oob_score_ : float
-        With ``oob_score``: R² of these predictions.
+        With ``oob_score``: R² of these predictions, over the rows that have them,
+        unweighted.
     n_layers_ : int
         Number of layers, the inputs included.
     n_outputs_ : int
@@ -656,7 +657,9 @@ def _head(loss, delta):
 
 
 def _checked_split(split, by_r2, y, random_state):
-    """Part the rows and check that the first to validate can be scored."""
+    """Part the rows into folds that can be scored, or one fold, which is checked."""
     train, folds = split(y, random_state)
     check_scored(y[folds[0]], by_r2)
+    if by_r2 and any((y[fold] == y[fold[0]]).all() for fold in folds):
+        folds = folds[:1]
     return train, folds

@@ -367,7 +367,8 @@ def split_validation(y, random_state, *, fraction, classes):
     """Part the rows into folds; stratified, where classes and rows allow it.
 
     The first fold is MLPClassifier's validation part. The others share the rest of the
-    rows, in folds of about its size. Without `classes` the targets are numbers.
+    rows, in folds of about its size; where a class has too few rows for all of them
+    there are no others. Without `classes` the targets are numbers.
     Returns the numbers of the rows that are not in the first fold, and the folds.
     """
     strata, _ = _strata(y, fraction, classes)
@@ -389,9 +390,12 @@ def split_validation(y, random_state, *, fraction, classes):
             f"{len(valid)} samples for it, at least 2 are needed. Increase "
             "validation_fraction, or pass X_val and y_val."
         )
-    # in random order, within each class too
-    rest = train if strata is None else train[np.argsort(y[train], kind="stable")]
-    n_folds = min(round(len(rest) / len(valid)), len(rest) // 2)
+    n_folds = min(max(1, round(len(train) / len(valid))), len(train) // 2)
+    rest = train
+    if strata is not None:
+        rest = train[np.argsort(y[train], kind="stable")]  # at random within a class
+        if np.unique(y[train], return_counts=True)[1].min() < n_folds:
+            n_folds = 0  # some folds would lack a class, which scorers need
     return train, [valid, *(rest[i::n_folds] for i in range(n_folds))]
 
 

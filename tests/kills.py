@@ -14,9 +14,9 @@ POINTS = ["in a batch", "half written", "before the move", "after the move", "be
 def run_and_kill(fit, cases, kills, folder):
     """Let each case end, and again after a kill at a point; return what came of it.
 
-    `fit` is a function of a test's module. It gets a case, the path of its checkpoint,
-    None of a fit that is to be whole, a file for its end, a seed, which is another one
-    after the kill, and the point.
+    `fit` is a function of a test's module. It gets a case, the path of its checkpoint
+    (None in the first, which only imports), a file for its end, a seed, which is
+    another one after the kill, and the point.
     """
     warnings.simplefilter("ignore")
     fit(cases[0], None, folder / "unused", 0, None)  # what is imported late, once

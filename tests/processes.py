@@ -3,11 +3,14 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+import torch
 
+LIMIT = 600  # seconds until a process that hangs is ended
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 _CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
 if hasattr(os, "fork"):
@@ -28,12 +31,16 @@ def call_in_process(function, *args):
 
 def call_in_processes(function, argument_lists):
     """Call a function in one process for each list of arguments, at the same time."""
-    with ProcessPoolExecutor(len(argument_lists), mp_context=_CONTEXT) as pool:
+    n = len(argument_lists)
+    with ProcessPoolExecutor(n, _CONTEXT, max_tasks_per_child=1) as pool:
         # pickled here: multiprocessing moves tensors to other memory when it pickles
         given = [pickle.dumps((function, args)) for args in argument_lists]
         return [pickle.loads(end) for end in pool.map(_call, given)]
 
 
 def _call(pickled):
+    torch.set_num_threads(1)  # processes with several cannot fork
+    if hasattr(signal, "alarm"):
+        signal.alarm(LIMIT)
     function, args = pickle.loads(pickled)
     return pickle.dumps(function(*args))

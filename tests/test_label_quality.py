@@ -24,7 +24,10 @@ NUMBERS = X[:, 3]
 # many cycles in few epochs
 QUICK = {"hidden_layer_sizes": (8,), "random_state": 0, "n_iter_no_change": 3}
 QUICK |= {"learning_rate_init": 0.05, "tol": 0.01, "n_snapshots": 4}
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:.*rows were held out in no cycle"),
+]
 
 
 def classifier(**options):
@@ -273,3 +276,8 @@ def test_cleanlab_finds_wrong_labels_by_it():
     clf = clone(classifier(n_snapshots=10, oob_score=True)).fit(X, spoilt)
     is_wrong = filters.find_label_issues(spoilt, clf.oob_decision_function_)
     assert is_wrong[[3, 120]].all()
+
+
+def test_rows_without_a_prediction_are_warned_of():
+    with pytest.warns(UserWarning, match=r"90 of 150 rows.*Increase n_snapshots"):
+        classifier(oob_score=True).fit(X, Y)

@@ -1,6 +1,7 @@
 """LabelQualityDisplay: how many labels are suspicious, and what they look like."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_hessreg._display._estimator import fitted_mlp, transformed
 from sklearn_hessreg._display._style import add_legend, count_in_integers, plot_line
@@ -18,6 +21,10 @@ if TYPE_CHECKING:  # matplotlib is imported only to draw
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
+_CONSTRAINTS = {
+    "threshold": [Interval(Real, 0, 0.5, closed="right")],
+    "max_classes": [Interval(Integral, 1, None, closed="left")],
+}
 _LINES = 4  # that are told apart, the last of them for all other classes
 
 
@@ -132,7 +139,7 @@ class LabelQualityDisplay:
                 "The classifier is trained on several labels for a row, which have no "
                 "pairs. Draw a column of its label_quality as a histogram."
             )
-        y = np.asarray(y)
+        y = column_or_1d(y)
         display = cls(quality=quality, y=y, likely=mlp.predict(X))
         return display.plot(ax, threshold=threshold, max_classes=max_classes)
 
@@ -161,11 +168,11 @@ class LabelQualityDisplay:
             The display.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        if not 0 < threshold <= 0.5:
-            raise ValueError(
-                f"threshold={threshold!r} is not allowed. Use more than 0 and at most "
-                "0.5, above which the given label is the most likely one."
-            )
+        check_consistent_length(self.quality, self.y, self.likely)
+        given = {"threshold": threshold, "max_classes": max_classes}
+        validate_parameter_constraints(
+            _CONSTRAINTS, given, f"{type(self).__name__}.plot"
+        )
         self.axes_ = _two_axes(ax)
         self.figure_ = self.axes_[0].figure
         quality, y, likely = map(np.asarray, (self.quality, self.y, self.likely))

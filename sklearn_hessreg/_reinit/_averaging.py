@@ -22,7 +22,8 @@ class SnapshotAveragingMixin:
     -----
     A prediction writes each snapshot's weights into the module in turn, and then its
     own again; it takes the time of so many predictions. ``forward`` and
-    ``forward_iter`` are those of the module's own weights.
+    ``forward_iter`` are those of the module's own weights, and so are weights that are
+    loaded into the module after training: they do not predict until ``initialize``.
 
     Examples
     --------
@@ -45,6 +46,16 @@ class SnapshotAveragingMixin:
     """
 
     _averages = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        owner = next(kind for kind in cls.__mro__ if "predict_proba" in vars(kind))
+        if not issubclass(owner, SnapshotAveragingMixin):
+            raise TypeError(
+                f"{cls.__name__} has SnapshotAveragingMixin after {owner.__name__}, "
+                "whose predict_proba hides that of the mixin. Put the mixin first: "
+                f"class {cls.__name__}(SnapshotAveragingMixin, {owner.__name__})."
+            )
 
     def partial_fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train on, as skorch does; ``fit`` calls it too."""

@@ -8,7 +8,7 @@ import joblib
 from sklearn_hessreg._checkpoint import describe, hash_array, versions
 
 # what changes nothing in what is trained
-_FREE = {"checkpoint", "verbose", "warm_start"}
+_FREE = {"checkpoint", "oob_score", "verbose", "warm_start"}
 
 
 def describe_fit(params, data):

@@ -112,7 +112,8 @@ TRAINING_PARAMETERS = {
         '``reinit_every="plateau"`` the validation rows rotate: those of the first '
         "cycle are MLPClassifier's, the following cycles take the other rows in "
         "stratified folds, until each row was held out once, after about "
-        "``1 / validation_fraction`` cycles; then the rows are split anew. So all rows "
+        "``1 / validation_fraction`` cycles; then, or at once where a class has too "
+        "few rows for the folds, the rows are split anew. So all rows "
         "are trained on, and scores are optimistic from the second cycle on, whose "
         "weights have seen these rows.",
     ),

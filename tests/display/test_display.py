@@ -511,10 +511,18 @@ def test_label_quality_of_several_labels_is_refused():
         LabelQualityDisplay.from_estimator(make().fit(X, labels), X, labels)
 
 
-@pytest.mark.parametrize("threshold", [0, 0.6, -1])
-def test_a_threshold_without_meaning_is_refused(threshold):
-    with pytest.raises(ValueError, match=f"threshold={threshold}"):
-        LabelQualityDisplay(**QUALITY).plot(threshold=threshold)
+@pytest.mark.parametrize(
+    "option", [{"threshold": t} for t in (0, 0.6, "a")] + [{"max_classes": 0}], ids=str
+)
+def test_options_of_label_quality_without_meaning_are_refused(option):
+    (name,) = option
+    with pytest.raises(ValueError, match=f"'{name}' parameter of LabelQualityDisplay"):
+        LabelQualityDisplay(**QUALITY).plot(**option)
+
+
+def test_arrays_of_label_quality_of_other_lengths_are_refused():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        LabelQualityDisplay(**{**QUALITY, "y": ["a"]}).plot()
 
 
 def test_label_quality_needs_two_axes():

@@ -131,3 +131,8 @@ def test_a_killed_fit_that_goes_on_predicts_with_the_mean(tmp_path):
     net = make(callbacks=[FitCheckpoint(path, keep=True)]).fit(X, Y)
     again = make(callbacks=[FitCheckpoint(path, keep=True)]).fit(X, Y)
     assert np.array_equal(again.predict_proba(X), net.predict_proba(X))
+
+
+def test_the_mixin_after_the_net_is_refused():
+    with pytest.raises(TypeError, match="Put the mixin first"):
+        type("Net", (NeuralNetClassifier, SnapshotAveragingMixin), {})

@@ -187,6 +187,7 @@ def test_what_changes_no_bit_may_change(interrupted, change, capsys):
     assert_same(state_of(on)["weights"], state_of(make().fit(X, Y))["weights"])
 
 
+@pytest.mark.filterwarnings("ignore:.*rows were held out in no cycle")
 def test_out_of_bag_predictions_are_those_of_the_whole_fit(interrupted):
     options = {**CASES["plateau of the score"], "oob_score": True}
     on = make(**options, checkpoint=interrupted(**options)).fit(X, Y)

@@ -1,5 +1,6 @@
 """The rows set aside for validation: of the user's own data, which are not copied."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -119,12 +120,12 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.7])
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_row_validates_once_before_any_does_again(kind, fraction):
     model, y = MODELS[kind]
     model = clone(model).set_params(validation_fraction=fraction, n_snapshots=12)
-    cycles, n_folds = folds_of(model, X, y), round(1 / fraction)
+    cycles, n_folds = folds_of(model, X, y), max(2, round(1 / fraction))
     for start in range(0, 12 // n_folds * n_folds, n_folds):
         rows = np.concatenate([v for _, v in cycles[start : start + n_folds]])
         np.testing.assert_array_equal(np.sort(rows), np.arange(len(X)))
@@ -178,3 +179,18 @@ def test_a_split_is_brought_to_where_another_one_was():
     assert len(other.held_out) == 5
     for rows, expected in zip(other.held_out, split.held_out, strict=True):
         np.testing.assert_array_equal(rows, expected)
+
+
+def test_a_class_of_few_rows_is_in_every_validation_part():
+    rare = np.where(np.arange(len(X)) % 25 == 0, 1, 0)  # six rows, of ten folds
+    for _, valid in folds_of(HessianRegularizedMLPClassifier(), X, rare):
+        assert set(rare[valid]) == {0, 1}
+
+
+def test_each_cycle_draws_anew_where_a_fold_has_constant_targets_and_r2_is_watched():
+    y = np.where(np.arange(len(X)) % 12 == 0, 1.0, 0.0)
+    reg = HessianRegularizedMLPRegressor(scoring=None, n_snapshots=10)
+    with warnings.catch_warnings():  # of a first part that is drawn constant
+        warnings.simplefilter("ignore", UserWarning)
+        rows = np.concatenate([valid for _, valid in folds_of(reg, X, y)])
+    assert len(np.unique(rows)) < len(rows)  # folds of a round have no row in common
