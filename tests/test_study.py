@@ -421,6 +421,7 @@ def test_real_tables_are_split_encoded_and_spoilt(monkeypatch, tmp_path):
     assert rows["snapshots"].tolist()[2] == 10
 
 
+@pytest.mark.filterwarnings("ignore:.*rows were held out in no cycle")
 def test_wrong_labels_are_found_by_every_arm(tmp_path, capsys):
     from study import label_quality, summary
 
