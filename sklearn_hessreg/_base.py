@@ -165,10 +165,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
                 if (stored := checkpoint.load()) is not None:
                     spec, state = replace(spec, seed=stored["seed"]), stored
             self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
-            self._forget_oob()
-            if params["oob_score"]:
-                weights, _ = self._row_weights(X, self._encode(y), sample_weight)
-                self._set_oob(data[0], y, weights > 0)
+            self._update_oob(X, y, sample_weight, data[0])
             if not incremental:
                 self._warn_if_not_converged()
         if checkpoint is not None and self._has_finished() and not checkpoint.keep:
@@ -350,10 +347,13 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         )
         return predict(self.net_, X, link)
 
-    def _forget_oob(self):
-        """Forget what an earlier fit with `oob_score` has found."""
+    def _update_oob(self, X, y, sample_weight, X_kept):
+        """Drop an earlier fit's out-of-bag attributes; set new ones, if enabled."""
         for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
             vars(self).pop(name, None)
+        if self.net_.spec.oob_score:
+            weights, _ = self._row_weights(X, self._encode(y), sample_weight)
+            self._set_oob(X_kept, y, weights > 0)
 
     def _predict_held_out(self, X, kept, link):
         """Predict the kept rows by the networks that held them out; NaN elsewhere."""
