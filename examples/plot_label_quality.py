@@ -39,13 +39,12 @@ print(f"area under the ROC curve for finding the wrong labels: {area:.3f}")
 # The first forty, as someone would look at them: the given label, and the one that the
 # networks would have given. In red are the rows whose given label is right after all.
 
-order = np.argsort(quality)
+order, likely = np.argsort(quality), clf.predict(X_train)
 fig, axes = plt.subplots(4, 10, figsize=(8, 4.2), layout="constrained")
 for ax, i in zip(axes.flat, order, strict=False):
     ax.imshow(X_train[i].reshape(8, 8), cmap="Greys")
-    (likely,) = clf.predict(X_train[[i]])
     colour = "black" if is_wrong[i] else "#D55E00"
-    ax.set_title(f"{y_train[i]}, is {likely}?", fontsize="small", color=colour)
+    ax.set_title(f"{y_train[i]}, is {likely[i]}?", fontsize="small", color=colour)
     ax.axis("off")
 plt.show()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from processes import call_in_processes
 from ranks import call_on_ranks, run_program, torchrun
+from sklearn.base import clone
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -42,11 +43,16 @@ def execute(code, before, more, **names):
 
 @pytest.fixture(scope="module")
 def searches():
-    """Run the program of joblib; return the search by processes and by threads."""
+    """Run the program of joblib; return its search by processes, threads and alone."""
     (code,) = blocks("joblib")
     threads, copied = "with joblib.parallel", "by_processes = deepcopy(search)\n"
     names = execute(code, threads, copied, deepcopy=deepcopy)
-    return names["by_processes"], names["search"]
+    alone = clone(names["search"]).set_params(n_jobs=None)
+    return (
+        names["by_processes"],
+        names["search"],
+        alone.fit(names["X"] / 16, names["y"]),
+    )
 
 
 def assert_equal(search, other):
@@ -59,8 +65,10 @@ def assert_equal(search, other):
         assert np.array_equal(W, V)
 
 
-def test_processes_and_threads_give_the_same_search_to_the_bit(searches):
-    assert_equal(*searches)
+def test_processes_and_threads_give_the_serial_search_to_the_bit(searches):
+    by_processes, by_threads, alone = searches
+    assert_equal(by_processes, alone)
+    assert_equal(by_threads, alone)
 
 
 def worker():
@@ -70,7 +78,7 @@ def worker():
     return get_worker().address
 
 
-def test_dask_gives_the_same_search_to_the_bit_and_computes_in_its_workers(
+def test_dask_gives_the_serial_search_to_the_bit_and_computes_in_its_workers(
     searches, tmp_path
 ):
     pytest.importorskip("distributed")
@@ -80,7 +88,7 @@ def test_dask_gives_the_same_search_to_the_bit_and_computes_in_its_workers(
     ask = "        found = joblib.Parallel()([joblib.delayed(worker)()] * 4)\n"
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         names = execute(code, "        search.fit", ask, worker=worker)
-    assert_equal(names["search"], searches[0])
+    assert_equal(names["search"], searches[-1])
     assert all(address.startswith("tcp://127.0.0.1:") for address in names["found"])
 
 

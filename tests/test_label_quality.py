@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
@@ -122,7 +121,7 @@ def test_works_at_the_end_of_a_pipeline():
     assert quality.argmin() in np.flatnonzero(pipe.predict(X) != Y)
 
 
-def test_wrong_labels_are_ranked_first():
+def test_wrong_labels_are_among_the_first_ten_of_the_ranking():
     spoilt = Y.copy()
     spoilt[[0, 50, 100]] = 1, 2, 0
     clf = classifier(n_snapshots=10).fit(X, spoilt)
@@ -141,10 +140,7 @@ def test_an_unknown_label_is_named():
 
 
 def expected_oob(model, link):
-    """Average, row by row, the networks that held a row out, as the definition has it.
-
-    The rows of each cycle are drawn with a copy of the model's own RandomState.
-    """
+    """Average, for each row, the networks that held it out, by definition."""
     net = model.net_
     total, count = np.zeros((len(X), model.n_outputs_)), np.zeros((len(X), 1))
     for snapshot, rows in zip(model.snapshots_, net.held_out_, strict=True):
@@ -273,7 +269,7 @@ def test_cleanlab_finds_wrong_labels_by_it():
     filters = pytest.importorskip("cleanlab.filter")
     spoilt = Y.copy()
     spoilt[[3, 60, 120]] = 1, 2, 0
-    clf = clone(classifier(n_snapshots=10, oob_score=True)).fit(X, spoilt)
+    clf = classifier(n_snapshots=10, oob_score=True).fit(X, spoilt)
     is_wrong = filters.find_label_issues(spoilt, clf.oob_decision_function_)
     assert is_wrong[[3, 120]].all()
 

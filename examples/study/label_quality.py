@@ -42,8 +42,8 @@ CLEAN_LEARNING = {
 
 def kind(dataset):
     """Say how the labels of a data set are wrong."""
-    _, _, last = dataset.rpartition("-")
-    return last if f"-{last}" in KINDS else "uniform"
+    name, _ = data.kind_of_noise(dataset)
+    return dataset[len(name) + 1 :] or "uniform"
 
 
 def load(dataset, noise, seed, quick):

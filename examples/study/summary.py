@@ -107,6 +107,13 @@ def small_tables(folder):
     yield missing(runs, tables.STUDY)
 
 
+def beside(rows, arms, ours):
+    """Yield each arm with the runs, by data set and seed, that ours has too."""
+    by_run = rows.pivot_table(index=["dataset", "seed"], columns="arm")
+    for arm in (name for name in arms if name in by_run["seconds"]):
+        yield arm, by_run[by_run["seconds"][[ours, arm]].notna().all(axis=1)]
+
+
 def keel_tables(folder):
     """Write the tables of the real tables: each arm beside the estimator as it comes.
 
@@ -117,10 +124,7 @@ def keel_tables(folder):
     records = []
     boundary = runs["dataset"].str.endswith("-boundary").rename("boundary")
     for (near, level), rows in runs.groupby([boundary, "noise"]):
-        by_run = rows.pivot_table(index=["dataset", "seed"], columns="arm")
-        for arm in (name for name in keel.STUDY.arms if name in by_run["seconds"]):
-            # the splits and seeds that both have been run on
-            both = by_run[by_run["seconds"][[keel.DEFAULT, arm]].notna().all(axis=1)]
+        for arm, both in beside(rows, keel.STUDY.arms, keel.DEFAULT):
             by_table = both.groupby("dataset").mean()
             found, seconds = by_table["test_accuracy"], both["seconds"].sum()
             gain = found[keel.DEFAULT] - found[arm]
@@ -150,10 +154,8 @@ def label_quality_tables(folder):
     kind = runs["dataset"].map(label_quality.kind).rename("kind")
     records = []
     for (near, level), rows in runs.groupby([kind, "noise"]):
-        by_run = rows.pivot_table(index=["dataset", "seed"], columns="arm")
         ours = label_quality.OURS
-        for arm in (a for a in label_quality.STUDY.arms if a in by_run["auc"]):
-            both = by_run[by_run["auc"][[ours, arm]].notna().all(axis=1)]
+        for arm, both in beside(rows, label_quality.STUDY.arms, ours):
             found = both.groupby("dataset").mean()
             gain = found["auc"][ours] - found["auc"][arm]
             records.append(
