@@ -515,10 +515,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
         The score is cleanlab's normalised margin [1]_ under the probabilities that
         ``predict_proba`` returns, the mean over the snapshots: half of one plus the
-        probability of the given label minus that of the most probable other one. It
-        ranks rows, for someone to look at the first of them; training rows too, as the
-        networks withstand what they were trained on. To count wrong labels see
-        ``oob_score``.
+        probability of the given label minus that of the most probable other one. Use
+        it to rank rows for review. You can rank the training rows too: by default,
+        training stops before the networks memorise wrong labels. To count wrong labels
+        see ``oob_score``.
 
         Parameters
         ----------

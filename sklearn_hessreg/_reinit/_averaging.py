@@ -10,9 +10,9 @@ class SnapshotAveragingMixin:
 
     Put it before the class of net. Once training has ended, ``predict_proba``, and
     what is computed from it (``predict``, ``score``, scores of a search), is the mean
-    over the snapshots that the net's :class:`HessianReinit` keeps. In training, and
-    where there is no snapshot, as with ``k=0``, the net predicts by itself. So a grid
-    over ``callbacks__hessian__k`` compares what the method is worth.
+    over the snapshots that the net's :class:`HessianReinit` keeps. During training,
+    and without snapshots, as with ``k=0``, the net predicts as usual. So a grid over
+    ``callbacks__hessian__k`` shows what the method gains.
 
     See Also
     --------

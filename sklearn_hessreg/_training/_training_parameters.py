@@ -138,10 +138,10 @@ TRAINING_PARAMETERS = {
     "oob_score": Parameter(
         _BOOLEAN,
         "bool",
-        "Whether ``fit`` predicts each training row by the networks of the cycles that "
-        "held it out for validation, as a forest does by the trees that did not draw "
-        "it. It needs the validation rows of ``early_stopping``. The estimate is "
-        "optimistic, as later cycles begin with weights that have seen the row.",
+        "Whether ``fit`` computes out-of-bag predictions, as a random forest does: "
+        "each training row is predicted by the networks of the cycles that held it "
+        "out. It needs ``early_stopping``. The estimate is optimistic, because later "
+        "cycles begin with weights that have seen the row.",
     ),
     "momentum": Parameter(
         [Interval(Real, 0, 1, closed="both")],
