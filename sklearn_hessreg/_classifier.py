@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Real
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import VotingClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer, LabelEncoder
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_hessreg._base import BaseHessianRegularizedMLP, is_stochastic
@@ -27,13 +28,14 @@ from sklearn_hessreg._check_labels import (
     same_classes,
 )
 from sklearn_hessreg._checkpoint import FitCheckpoint
-from sklearn_hessreg._heads import Logistic, Softmax
+from sklearn_hessreg._heads import Logistic, RobustLogistic, RobustSoftmax, Softmax
 from sklearn_hessreg._label_quality import normalized_margin
 from sklearn_hessreg._reinit import document_parameters
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,
     Aggregation,
+    ClassifierLoss,
     Curvature,
     Granularity,
     Importance,
@@ -84,6 +86,11 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     ----------
     %(hidden_layer_sizes)s
     %(activation)s
+    loss : {"log_loss", "gce"}, default="log_loss"
+        What is minimised: the cross-entropy, or the generalised cross-entropy [2]_,
+        :math:`(1 - p^q) / q` with p the probability of the given label. ``"gce"``
+        helps where there are many classes and many wrong labels, because labels that
+        the network finds improbable pull less.
     %(early_stopping)s
     %(k)s
     %(n)s
@@ -121,6 +128,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     %(verbose)s
     class_weight : dict or "balanced", default=None
         Weights of the classes, multiplied with the sample weights.
+    gce_q : float, default=0.5
+        The exponent q of ``loss="gce"``, in (0, 1]. The closer to 0, the closer to the
+        cross-entropy; with 1 the loss is 1 - p, which takes the most epochs.
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
@@ -250,6 +260,8 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     ----------
     .. [1] Rahimi, Kodliuk, Benchekroun, "Using Hessians as a Regularization
        Technique", LOD 2020, doi:10.1007/978-3-030-64583-0_4.
+    .. [2] Z. Zhang, M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep
+       Neural Networks with Noisy Labels", NeurIPS 2018, arXiv:1805.07836.
 
     Examples
     --------
@@ -271,7 +283,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     _parameter_constraints: dict = {
         **BaseHessianRegularizedMLP._parameter_constraints,
+        "loss": [StrOptions(set(get_args(ClassifierLoss)))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "gce_q": [Interval(Real, 0, 1, closed="right")],
     }
 
     def __init__(
@@ -279,6 +293,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         hidden_layer_sizes: int | ArrayLike = (100,),
         activation: Activation = "relu",
         *,
+        loss: ClassifierLoss = "log_loss",
         early_stopping: bool | Literal["auto"] = "auto",
         k: float = 70,
         n: int | None = None,
@@ -315,6 +330,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         warm_start: bool = False,
         verbose: bool | int = 0,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        gce_q: float = 0.5,
         dropout: float = 0.0,
         device: str | torch.device = "auto",
         skorch_callbacks: Sequence[Any] | None = None,
@@ -324,6 +340,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.loss = loss
         self.early_stopping = early_stopping
         self.k = k
         self.n = n
@@ -360,6 +377,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.warm_start = warm_start
         self.verbose = verbose
         self.class_weight = class_weight
+        self.gce_q = gce_q
         self.dropout = dropout
         self.device = device
         self.skorch_callbacks = skorch_callbacks
@@ -682,10 +700,12 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     def _output(self, y):
         """Say what the outputs mean, and how many there are."""
+        q = float(self.gce_q) if self.loss == "gce" else None
         if y.ndim == 1 and len(self.classes_) > 2:
-            return Softmax(), len(self.classes_)
+            return RobustSoftmax(q) if q else Softmax(), len(self.classes_)
         n_labels = 1 if y.ndim == 1 else y.shape[1]
-        return Logistic(n_labels), n_labels
+        head = RobustLogistic(n_labels, q) if q else Logistic(n_labels)
+        return head, n_labels
 
     def _check_partial_fit(self, classes):
         """Refuse settings and classes that partial_fit cannot work with."""

@@ -10,7 +10,13 @@ import torch
 from sklearn.metrics import r2_score
 from torch.nn import functional as F
 
-from sklearn_hessreg._losses import HalfPoissonDeviance, HalfSquaredError
+from sklearn_hessreg._losses import (
+    BinaryGeneralizedCrossEntropy,
+    GeneralizedCrossEntropy,
+    HalfPoissonDeviance,
+    HalfSquaredError,
+    log_probability_of,
+)
 
 # by way of numpy, which knows no default device
 _SIGNS = torch.from_numpy(np.array([-1, 1], "f4"))
@@ -89,6 +95,29 @@ class Softmax(Head):
 
 
 @dataclass(frozen=True)
+class RobustSoftmax(Softmax):
+    """Softmax under the generalised cross-entropy, (1 - p^q) / q."""
+
+    q: float = 0.5
+
+    @property
+    def criterion(self):
+        """The class of the loss."""
+        return partial(GeneralizedCrossEntropy, q=self.q)
+
+    def loss_of_prepared(self, criterion, log_p, target):
+        """Return the loss."""
+        return criterion.of_log_probabilities(log_p, target)
+
+    def derivative(self, log_p, target, weight):
+        """Return the loss's by the logits: p^q times that of cross-entropy."""
+        given = target[:, None]
+        D = (log_p.gather(1, given) * self.q).exp_().neg_()
+        D = _of_mean(torch.zeros_like(log_p).scatter_(1, given, D), weight)
+        return torch.ops.aten._log_softmax_backward_data(D, log_p, 1, log_p.dtype)
+
+
+@dataclass(frozen=True)
 class Logistic(Head):
     """One logit, of the second of two classes; or one for each of several labels."""
 
@@ -126,6 +155,24 @@ class Logistic(Head):
     def score(self, logits, target, weight):
         """Return the accuracy: the share of the samples whose labels are all right."""
         return _weighted_accuracy(((logits > 0) == target).all(1), weight)
+
+
+@dataclass(frozen=True)
+class RobustLogistic(Logistic):
+    """Logits under the generalised cross-entropy, (1 - p^q) / q of each label."""
+
+    q: float = 0.5
+
+    @property
+    def criterion(self):
+        """The class of the loss."""
+        return partial(BinaryGeneralizedCrossEntropy, q=self.q)
+
+    def derivative(self, logits, target, weight):
+        """Return the loss's by the logits: p^q times that of cross-entropy."""
+        D = logits.sigmoid().sub_(target)
+        D.mul_((log_probability_of(target, logits) * self.q).exp_())
+        return _of_mean(D, weight)
 
 
 class _Numbers(Head):

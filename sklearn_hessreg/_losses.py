@@ -1,6 +1,47 @@
-"""The losses of regression that torch has in another scale, as torch criteria."""
+"""The losses that torch lacks, or has in another scale, as torch criteria."""
 
 import torch
+from torch.nn import functional as F
+
+
+class GeneralizedCrossEntropy(torch.nn.Module):
+    """(1 - p^q) / q, where p is the probability of the given label.
+
+    The limit for q to 0 is cross-entropy; for q = 1 it is 1 - p. From Z. Zhang and
+    M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
+    Noisy Labels", NeurIPS 2018, arXiv:1805.07836.
+    """
+
+    def __init__(self, q=0.5, reduction="mean"):
+        super().__init__()
+        self.q = q
+        self.reduction = reduction
+
+    def forward(self, logits, target):
+        """Return the losses of the classes in `target`, or their mean."""
+        return self.of_log_probabilities(logits.log_softmax(1), target)
+
+    def of_log_probabilities(self, log_p, target):
+        """Return them from the logarithms of all classes' probabilities."""
+        return self._reduce(log_p.gather(1, target[:, None]).squeeze(1))
+
+    def _reduce(self, log_p):
+        """Turn the logarithms of p into losses, or their mean."""
+        losses = -torch.expm1(self.q * log_p) / self.q
+        return losses.mean() if self.reduction == "mean" else losses
+
+
+class BinaryGeneralizedCrossEntropy(GeneralizedCrossEntropy):
+    """The same for a logit of each label, whose targets are zeros and ones."""
+
+    def forward(self, logits, target):
+        """Return the losses, or their mean."""
+        return self._reduce(log_probability_of(target, logits))
+
+
+def log_probability_of(target, logits):
+    """Return log p of the given zeros and ones under independent logits."""
+    return F.logsigmoid((2 * target - 1) * logits)
 
 
 class HalfSquaredError(torch.nn.MSELoss):

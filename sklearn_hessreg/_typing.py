@@ -24,6 +24,7 @@ Activation = Literal[
     "mish",
 ]
 Solver = Literal["adam", "sgd", "lbfgs"] | type[torch.optim.Optimizer]
+ClassifierLoss = Literal["log_loss", "gce"]
 Loss = Literal["squared_error", "poisson", "absolute_error", "huber"]
 LearningRate = Literal["constant", "invscaling", "adaptive"]
 

@@ -43,10 +43,15 @@ DEFAULT = "ours"
 # the defaults of scikit-learn's MLPClassifier, which were ours
 AS_SKLEARN = {"early_stopping": False, "scoring": None, "max_iter": 200}
 BY_LOSS = {"k": 0, "early_stopping": True}
+COLUMNS = [
+    *("epoch", "snapshots", "test_accuracy", "test_loss"),
+    *("seconds", "predict_seconds"),
+]
 OURS = {
     DEFAULT: {},
     "ours before": AS_SKLEARN,
     "random weights": {"importance": "random"},
+    "gce": {"loss": "gce"},
     "k=0": {"k": 0, **AS_SKLEARN},
     "k=0 by loss": BY_LOSS,
 }
@@ -123,13 +128,17 @@ RIVALS = {
 def run(key, epochs, quick):
     """Fit one arm on one table; return its one row."""
     dataset, noise, arm, seed = key
-    X, y, X_test, y_test = load(dataset, noise, seed, quick)
     model = make(arm, seed)
     if quick:
         parts = [model for _, model in getattr(model, "estimators", [("", model)])]
         for part in parts:
             if hasattr(part, "max_iter"):
                 part.set_params(max_iter=epochs)
+    return [measure(model, *load(dataset, noise, seed, quick))]
+
+
+def measure(model, X, y, X_test, y_test):
+    """Fit a model and return its row."""
     start = process_time()
     model.fit(X, y)
     fitted = process_time()
@@ -141,7 +150,7 @@ def run(key, epochs, quick):
     known = np.delete(np.arange(len(y_test)), wrong)
     row["test_accuracy"] = right.mean()
     row["test_loss"] = log_loss(y_test[known], proba[known], labels=model.classes_)
-    return [row | _networks(model)]
+    return row | _networks(model)
 
 
 def _networks(model):
@@ -156,10 +165,7 @@ def _networks(model):
 STUDY = Study(
     name="keel",
     run=run,
-    columns=[
-        *("epoch", "snapshots", "test_accuracy", "test_loss"),
-        *("seconds", "predict_seconds"),
-    ],
+    columns=COLUMNS,
     datasets=NAMES + tuple(f"{name}-boundary" for name in NAMES),
     noises=(0, 0.2, 0.4),
     arms=[*OURS, *RIVALS],

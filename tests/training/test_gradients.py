@@ -7,7 +7,14 @@ from skorch.callbacks import Callback
 from training_cases import X, Y, make_spec
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._heads import Exponential, Identity, Logistic, Softmax
+from sklearn_hessreg._heads import (
+    Exponential,
+    Identity,
+    Logistic,
+    RobustLogistic,
+    RobustSoftmax,
+    Softmax,
+)
 from sklearn_hessreg._training import _net
 from sklearn_hessreg._training._gradients import TIMES_DERIVATIVE, can_bypass_autograd
 
@@ -17,7 +24,9 @@ NUMBERS = {
     loss: (Identity(loss), 2) for loss in ("squared_error", "absolute_error", "huber")
 }
 NUMBERS["poisson"] = (Exponential(), 2)
-HEADS = CLASSES | NUMBERS
+ROBUST = {"robust softmax": (RobustSoftmax(0.7), 3)}
+ROBUST["robust labels"] = (RobustLogistic(3, 0.7), 3)
+HEADS = CLASSES | NUMBERS | ROBUST
 ROWS = 25
 
 
@@ -78,9 +87,9 @@ def test_a_classifiers_step_equals_autograds_to_the_bit(
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("head", NUMBERS)
+@pytest.mark.parametrize("head", [*NUMBERS, *ROBUST])
 @pytest.mark.parametrize("activation", TIMES_DERIVATIVE)
-def test_a_regressors_step_equals_autograds(activation, head, dtype, weighted):
+def test_a_step_under_other_losses_equals_autograds(activation, head, dtype, weighted):
     # each number adds up some 100 products of numbers that are not large
     assert_as_autograds(1000, activation, head, dtype, weighted=weighted, alpha=0.1)
 
