@@ -1,12 +1,13 @@
 """In a notebook the progress bars are drawn, and an estimator is a table."""
 
+from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 needs = "needs the packages of a notebook"
-nbformat = pytest.importorskip("nbformat", reason=needs)
-nbclient = pytest.importorskip("nbclient", reason=needs)
+manager = pytest.importorskip("jupyter_client.manager", reason=needs)
 pytest.importorskip("ipykernel", reason=needs)
 pytest.importorskip("ipywidgets", reason=needs)
 
@@ -19,15 +20,6 @@ from sklearn.datasets import load_iris
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 X, y = load_iris(return_X_y=True)
 """
-
-
-def execute(notebook, folder):
-    """Execute a notebook in this Python; return it with its outputs."""
-    resources = {"metadata": {"path": str(folder)}}
-    client = nbclient.NotebookClient(notebook, timeout=300, resources=resources)
-    return client.execute()
-
-
 FITS = {
     "scikit-learn's progress bar": "from sklearn.callback import ProgressBar\n"
     "clf = HessianRegularizedMLPClassifier(max_iter=2)\n"
@@ -39,20 +31,38 @@ FITS = {
 }
 
 
+@contextmanager
+def kernel(folder):
+    """Start a kernel of this Python, and shut it down in the end."""
+    running, client = manager.start_new_kernel(cwd=str(folder))
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        running.shutdown_kernel(now=True)
+
+
+def execute(client, source):
+    """Run a cell; return what it shows, by the kind of data."""
+    data = defaultdict(list)
+
+    def collect(message):
+        for kind, value in message["content"].get("data", {}).items():
+            data[kind].append(value)
+
+    reply = client.execute_interactive(source, output_hook=collect, timeout=300)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return data
+
+
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Execute all in one notebook; return what each cell shows, by the kind of data."""
+    """Execute all in one notebook; return what each cell shows."""
     pytest.importorskip("sklearn.callback", reason="before 1.9")
     pytest.importorskip("rich")
-    cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, *FITS.values())]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook = execute(notebook, tmp_path_factory.mktemp("notebook"))
-    return {
-        name: {
-            kind: o.data[kind] for o in cell.outputs if "data" in o for kind in o.data
-        }
-        for name, cell in zip(FITS, notebook.cells[1:], strict=True)
-    }
+    with kernel(tmp_path_factory.mktemp("notebook")) as client:
+        execute(client, IMPORT)
+        return {name: execute(client, source) for name, source in FITS.items()}
 
 
 @pytest.mark.parametrize("name", [name for name in FITS if "bar" in name])
@@ -61,4 +71,4 @@ def test_a_progress_bar_is_a_widget(name, shown):
 
 
 def test_an_estimator_shows_its_table_of_parameters(shown):
-    assert "parameters-table" in shown["parameters"]["text/html"]
+    assert "parameters-table" in shown["parameters"]["text/html"][0]

@@ -40,7 +40,7 @@ def assert_all_layers_equal_the_reference(activation, hidden, loss_name, w, curv
 @pytest.mark.parametrize(
     ("activation", "hidden"),
     # without a hidden layer there is no activation
-    [("relu", ()), *product(ACTIVATIONS, [(6,), (5, 4, 6)])],
+    [("relu", ()), ("relu", (6,)), ("tanh", (6,)), *product(ACTIVATIONS, [(5, 4, 6)])],
 )
 def test_all_layers_equal_the_materialised_hessian(
     activation, hidden, loss_name, curvature
