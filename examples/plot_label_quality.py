@@ -6,20 +6,28 @@ You learn to rank the rows whose labels are suspicious, to count them with clean
 what it brings to drop or to correct them.
 
 30 % of the training labels of scikit-learn's digits are wrong. Nobody tells the
-classifier which.
+classifier which. Where the environment variable ``HESSREG_MNIST`` names a file of
+MNIST, the images are 2,000 of MNIST's.
 """
+
+import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 from cleanlab.filter import find_label_issues
+from mnist import load_mnist
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier, LabelQualityDisplay
 
-X, truth = load_digits(return_X_y=True)
-X_train, X_test, truth, y_test = train_test_split(X / 16, truth, random_state=0)
+if "HESSREG_MNIST" in os.environ:
+    X, truth, X_test, y_test = load_mnist()
+    X_train, _, truth, _ = train_test_split(X, truth, train_size=2000, random_state=0)
+else:
+    X, truth = load_digits(return_X_y=True)
+    X_train, X_test, truth, y_test = train_test_split(X / 16, truth, random_state=0)
 rng = np.random.default_rng(0)
 is_wrong = rng.random(len(truth)) < 0.3
 y_train = truth.copy()
@@ -40,9 +48,10 @@ print(f"area under the ROC curve for finding the wrong labels: {area:.3f}")
 # networks would have given. In red are the rows whose given label is right after all.
 
 order, likely = np.argsort(quality), clf.predict(X_train)
+side = round(X_train.shape[1] ** 0.5)
 fig, axes = plt.subplots(4, 10, figsize=(8, 4.2), layout="constrained")
 for ax, i in zip(axes.flat, order, strict=False):
-    ax.imshow(X_train[i].reshape(8, 8), cmap="Greys")
+    ax.imshow(X_train[i].reshape(side, side), cmap="Greys")
     colour = "black" if is_wrong[i] else "#D55E00"
     ax.set_title(f"{y_train[i]}, is {likely[i]}?", fontsize="small", color=colour)
     ax.axis("off")

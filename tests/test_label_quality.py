@@ -277,3 +277,11 @@ def test_cleanlab_finds_wrong_labels_by_it():
 def test_rows_without_a_prediction_are_warned_of():
     with pytest.warns(UserWarning, match=r"90 of 150 rows.*Increase n_snapshots"):
         classifier(oob_score=True).fit(X, Y)
+
+
+def test_of_a_converted_model_cleanlab_gives_the_same():
+    rank = pytest.importorskip("cleanlab.rank")
+    clf = classifier().fit(X, NAMES[Y])
+    proba = clf.to_sklearn().predict_proba(X)
+    quality = rank.get_label_quality_scores(Y, proba, method="normalized_margin")
+    np.testing.assert_allclose(quality, clf.label_quality(X, NAMES[Y]))
