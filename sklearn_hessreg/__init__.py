@@ -1,6 +1,5 @@
 """Neural networks regularised by exact Hessians, for scikit-learn."""
 
-from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._classifier import HessianRegularizedMLPClassifier
 from sklearn_hessreg._display import (
     HessianScoresDisplay,
@@ -12,6 +11,7 @@ from sklearn_hessreg._fitted import __version__
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._regressor import HessianRegularizedMLPRegressor
 from sklearn_hessreg._reinit import HessianReinit, SnapshotAveragingMixin
+from sklearn_hessreg._state import FitCheckpoint
 
 __all__ = [
     "FitCheckpoint",

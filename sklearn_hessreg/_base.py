@@ -15,12 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 from skorch.utils import to_tensor
 
-from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
 from sklearn_hessreg._fitted import FittedNet
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._prediction import predict, predict_held_out
 from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
+from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import (
     TRAINING_PARAMETERS,
     Checkpoint,
@@ -140,7 +140,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             if incremental:
                 _refuse_checkpoint(params["checkpoint"])
             ranks = sharing_ranks(params, getattr(X, "columns", ()))
-            if ranks is None:
+            if ranks.size == 1:
                 X, y = self._check_data(X, y, continuing)
                 learn_targets(y, continuing)
             else:
@@ -217,9 +217,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _validation_data(self, validation, params, data, ranks):
         """Return validation data, None, or what takes them from the training data."""
         if any(part is not None for part in validation):
-            shard = ranks is not None
+            shard = ranks.size > 1
             check = partial(self._check_validation_set, validation, *data[:2], shard)
-            if ranks is None:
+            if not shard:
                 return check()
             return gather_rows(ranks, "checking the validation data", check)
         if not params["early_stopping"]:
@@ -259,8 +259,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _specify(self, params, data, incremental, ranks):
         """Build the TrainingSpec and the RandomState."""
         random_state = _random_state(params["random_state"])
-        if ranks is not None:
-            share_generator(ranks, random_state)
+        share_generator(ranks, random_state)
         head, n_outputs = self._output(data[1])
         own = {
             "layer_units": (

@@ -27,10 +27,10 @@ from sklearn_hessreg._check_labels import (
     encode_validation,
     same_classes,
 )
-from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._heads import Logistic, RobustLogistic, RobustSoftmax, Softmax
 from sklearn_hessreg._label_quality import normalized_margin
 from sklearn_hessreg._reinit import document_parameters
+from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,

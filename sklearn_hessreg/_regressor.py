@@ -26,11 +26,11 @@ from sklearn_hessreg._check_targets import (
     check_targets,
     warn_if_badly_scaled,
 )
-from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._label_quality import residual_quality
 from sklearn_hessreg._reinit import document_parameters
+from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
     Activation,

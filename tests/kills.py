@@ -6,7 +6,7 @@ import signal
 import traceback
 import warnings
 
-from sklearn_hessreg._checkpoint import _file
+from sklearn_hessreg._state import _file
 
 POINTS = ["in a batch", "half written", "before the move", "after the move", "begun"]
 

@@ -11,7 +11,7 @@ PACKAGE = Path(sklearn_hessreg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # from the lowest to the highest; a room imports from itself and from those below
 ORDER = [
-    *("_hessian", "_reinit", "_checkpoint", "_training", "_prediction", "_fitted"),
+    *("_hessian", "_reinit", "_state", "_training", "_prediction", "_fitted"),
     *("_base", "_classifier", "_regressor", "_display", "__init__"),
 ]
 # these import each other only, and everybody may import them

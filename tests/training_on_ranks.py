@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier, HessianReinit
-from sklearn_hessreg._hessian import ranks_of
+from sklearn_hessreg._hessian import ALONE, ranks_of
 from sklearn_hessreg._reinit._event import Event
 from sklearn_hessreg._reinit._samples import draw_from_all_ranks
 
@@ -180,7 +180,7 @@ def an_event_is_that_of_one_process_on_all_rows(curvature, samples):
     results = [
         Event(method, net, torch.Generator().manual_seed(3), ranks).run(Dataset(*rows))
         for net, ranks, rows in zip(
-            nets, (ranks_of(), None), (own_rows(), (X, Y)), strict=True
+            nets, (ranks_of(), ALONE), (own_rows(), (X, Y)), strict=True
         )
     ]
     for name, mask in results[0][1].items():

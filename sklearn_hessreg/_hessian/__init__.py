@@ -11,7 +11,7 @@ enter independently of each other, put :math:`B_n = \partial^2 J / \partial z_n^
 Layers of another kind are scored from the Jacobian of the outputs, or row by row.
 """
 
-from sklearn_hessreg._hessian._group import ranks_of, without_ddp
+from sklearn_hessreg._hessian._group import ALONE, ranks_of, without_ddp
 from sklearn_hessreg._hessian._layers import select_layers, weight_layers
 from sklearn_hessreg._hessian._rank_checks import (
     describe_arguments,
@@ -33,6 +33,7 @@ from sklearn_hessreg._hessian._twice_differentiable import (
 
 __all__ = [
     "AGGREGATIONS",
+    "ALONE",
     "CURVATURES",
     "TwiceDifferentiable",
     "check_layers",

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from sklearn_hessreg._hessian._rank_checks import check_alike, check_sharing
-from sklearn_hessreg._hessian._share import Share
+from sklearn_hessreg._hessian._share import WHOLE, Share
 
 # Seconds after which a process says what it is waiting for.
 PATIENCE = 60.0
@@ -23,20 +23,20 @@ logger = logging.getLogger("sklearn_hessreg")
 
 
 def ranks_of(group=None):
-    """Return the processes of a group, None if this one works alone.
+    """Return the processes of a group, or that this one works alone.
 
     None stands for all processes that torch.distributed was initialised for, False for
     this one.
     """
     if group is False or not (dist.is_available() and dist.is_initialized()):
-        return None
+        return ALONE
     rank, size = dist.get_rank(group), dist.get_world_size(group)
     if rank < 0:
         raise ValueError(
             f"Process {dist.get_rank()} is not in the group that it was given. Call it "
             "in the processes of the group alone."
         )
-    return Ranks(group, rank, size) if size > 1 else None
+    return Ranks(group, rank, size) if size > 1 else ALONE
 
 
 def without_ddp(module):
@@ -44,6 +44,37 @@ def without_ddp(module):
     while isinstance(module, DistributedDataParallel):
         module = module.module
     return module
+
+
+class Alone:
+    """One process in the place of several: it computes, and there is nobody to tell."""
+
+    rank, size = 0, 1
+
+    def gather(self, stage, compute):
+        """Return what the only process computes, in a list."""
+        return [compute()]
+
+    def attempt(self, stage, compute):
+        """Compute something."""
+        return compute()
+
+    def agree(self, stage, describe):
+        """Agree with oneself."""
+
+    def score(self, stage, describe, compute, buffers=()):
+        """Compute the whole."""
+        return compute(WHOLE)
+
+    def add_up(self, x):
+        """Return the only summand."""
+        return x
+
+    def broadcast(self, tensors):
+        """Leave the tensors as they are."""
+
+
+ALONE = Alone()
 
 
 class Ranks:

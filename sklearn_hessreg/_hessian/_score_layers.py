@@ -1,8 +1,10 @@
 """Scores of named layers: what makes them impossible, the passes and the formulas."""
 
+import math
 from contextlib import contextmanager
 from numbers import Real
 
+import torch
 from torch.utils.checkpoint import CheckpointError
 
 from sklearn_hessreg._hessian._chunks import Part, split_samples
@@ -18,11 +20,11 @@ from sklearn_hessreg._hessian._probes import gradients
 from sklearn_hessreg._hessian._problem import Problem
 from sklearn_hessreg._hessian._select_formula import score_layer
 from sklearn_hessreg._hessian._share import WHOLE
+from sklearn_hessreg._hessian._streamed import count_operations
 from sklearn_hessreg._hessian._twice_differentiable import (
     TwiceDifferentiable,
     differentiable_evaluation,
 )
-from sklearn_hessreg._hessian._workload import count_largest_product
 from sklearn_hessreg._threads import threads_for
 
 AGGREGATIONS = ("mean", "sum")
@@ -214,3 +216,23 @@ def _check_working_memory(working_memory):
         raise ValueError(
             f"working_memory={working_memory!r} must be a positive number of MiB."
         )
+
+
+def count_largest_product(module, inputs, names, curvature):
+    """Count them for linear layers on rows; of anything else they count as many.
+
+    The last of the named layers is counted as one whose formula factorises; in the
+    others each unit's part of the streamed Hessian is a product.
+    """
+    weights = [p for p in module.parameters() if p.ndim > 1]
+    rows = isinstance(inputs, torch.Tensor) and inputs.ndim == 2
+    if not (rows and inputs.is_floating_point() and weights):
+        return math.inf
+    if any(W.ndim > 2 for W in weights):
+        return math.inf
+    largest = max(2 * len(inputs) * W.numel() for W in weights)
+    if curvature == "per_sample":
+        return largest
+    shapes = [module.get_submodule(name).weight.shape for name in names[:-1]]
+    streamed = (count_operations(len(inputs), *shape) / shape[0] for shape in shapes)
+    return max(largest, *streamed, 0)

@@ -17,7 +17,6 @@ from sklearn_hessreg._hessian._rank_checks import (
     describe_samples,
 )
 from sklearn_hessreg._hessian._score_layers import WORKING_MEMORY, score_layers
-from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._typing import Aggregation, Curvature
 
 
@@ -174,7 +173,7 @@ def hessian_scores(
     if layers is not None and not isinstance(layers, str):
         layers = list(layers)
 
-    def score(share=WHOLE):
+    def score(share):
         names, candidates = _select(bare, n, layers)
         return score_layers(
             *(bare, loss, inputs, targets, names, candidates),
@@ -183,9 +182,6 @@ def hessian_scores(
             share=share,
         )
 
-    ranks = ranks_of(group)
-    if ranks is None:
-        return score()
     synchronised = bare is not module and module.broadcast_buffers
     arguments = {
         "n": n,
@@ -202,7 +198,7 @@ def hessian_scores(
         return describe_arguments(arguments) | module | samples
 
     buffers = bare.buffers() if synchronised else ()
-    return ranks.score("hessian_scores", describe, score, buffers)
+    return ranks_of(group).score("hessian_scores", describe, score, buffers)
 
 
 def _select(module, n, layers):

@@ -1,6 +1,7 @@
 """When weights are re-initialised, which, and how: the method for skorch nets."""
 
 from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
+from sklearn_hessreg._reinit._cycles import Plateau, epochs_between
 from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
 from sklearn_hessreg._reinit._method_parameters import (
     PARAMETER_CONSTRAINTS,
@@ -8,7 +9,6 @@ from sklearn_hessreg._reinit._method_parameters import (
     document_parameters,
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
-from sklearn_hessreg._reinit._schedule import Plateau, epochs_between
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",

@@ -1,5 +1,6 @@
 """A re-initialisation: which layers, their scores, the selection and the redraw."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from sklearn import get_config
 from skorch.utils import to_tensor
 
 from sklearn_hessreg._hessian import (
+    ALONE,
     check_layers,
     describe_samples,
     score_layers,
@@ -19,16 +21,16 @@ from sklearn_hessreg._reinit._importance import (
     magnitudes,
     random_scores,
 )
-from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._ranks import (
     align,
-    attempt,
     check_begin,
     synchronised,
 )
 from sklearn_hessreg._reinit._redraw import (
+    check_resettable,
     draw_like,
     reduce_units,
+    reset_state,
     select_top_k,
     write_masked,
 )
@@ -38,7 +40,7 @@ from sklearn_hessreg._reinit._samples import (
     to_batch,
     two_samples,
 )
-from sklearn_hessreg._reinit._trained_layers import (
+from sklearn_hessreg._reinit._trained_module import (
     check_units,
     of_weights,
     trainable_layers,
@@ -52,17 +54,17 @@ class Event:
     """A re-initialisation of a net's weights, by the hyperparameters of the method.
 
     `method` holds them by their names, `net` is unwrapped, `generator` makes all
-    draws. `ranks` are the processes that take part, None if this is the only one.
+    draws. `ranks` are the processes that take part.
     """
 
     method: Any
     net: Any
     generator: torch.Generator
-    ranks: Any = None
+    ranks: Any = ALONE
 
     def check(self):
         """Refuse layers, initializers and optimizers that do not go together."""
-        attempt(self.ranks, "checking the layers", self._check)
+        self.ranks.attempt("checking the layers", self._check)
 
     def _check(self):
         """Refuse them in this process."""
@@ -76,7 +78,7 @@ class Event:
     def probe(self, dataset):
         """Show on two samples that the layers can be scored, before any training."""
         check_begin(self.ranks, self.method, self.net, dataset)
-        attempt(self.ranks, "a trial on two samples", partial(self._probe, dataset))
+        self.ranks.attempt("a trial on two samples", partial(self._probe, dataset))
 
     def _probe(self, dataset):
         """Show it in this process."""
@@ -131,18 +133,16 @@ class Event:
     def _draw_batch(self, dataset):
         """Draw the Hessian samples, of all ranks' where each has its own."""
         count, generator = self.method.hessian_samples, self.generator
-        if self.ranks is not None and self.method.rows == "sharded":
+        if self.method.rows == "sharded":
             samples = draw_from_all_ranks(self.ranks, dataset, count, generator)
         else:
             draw = partial(draw_samples, dataset, count, generator)
-            samples = attempt(self.ranks, "drawing samples", draw)
+            samples = self.ranks.attempt("drawing samples", draw)
         batch = partial(to_batch, self.net, samples)
-        return attempt(self.ranks, "making one batch of the samples", batch)
+        return self.ranks.attempt("making one batch of the samples", batch)
 
     def _shared(self, scorer):
-        """Share the work of a scorer out over the ranks, if there are several."""
-        if self.ranks is None:
-            return scorer
+        """Share the work of a scorer out over the ranks."""
         if callable(self.method.importance):
             return partial(synchronised, self.ranks, scorer)
 
@@ -185,15 +185,15 @@ class Event:
 
     def _redraw(self, layers, masks):
         """Draw all new values, then write them under the masks."""
-        drawn = attempt(self.ranks, "drawing weights", partial(self._draw, layers))
+        drawn = self.ranks.attempt("drawing weights", partial(self._draw, layers))
         for name, layer in layers.items():
             mask = masks[name].to(layer.weight.device)
             bias = trained_bias(layer)
             if self.method.granularity == "unit" and bias is not None:
                 self._write(bias, mask, torch.zeros_like(bias))
             self._write(layer.weight, of_weights(mask, layer), drawn[name])
-        if self.ranks is not None:  # an initializer may draw from elsewhere
-            self.ranks.broadcast(p for layer in layers.values() for p in _own(layer))
+        # an initializer may draw from elsewhere
+        self.ranks.broadcast(p for layer in layers.values() for p in _own(layer))
 
     def _draw(self, layers):
         """Draw new weights for whole layers."""
@@ -235,3 +235,35 @@ def _optimizers(net):
     inner = [getattr(optimizer, "optimizer", None) for optimizer in held]
     pairs = zip(held, inner, strict=True)
     return [i if isinstance(i, torch.optim.Optimizer) else o for o, i in pairs]
+
+
+def describe_event(cycles, scores, masks, before, seconds):
+    """Make one record for each layer, at the start of the first epoch of a cycle.
+
+    `before` are the masks of the previous event.
+    """
+    score = cycles.kept[-1]["score"]  # of the cycle that the event ended
+    return [
+        {
+            "epoch": cycles.progress.epochs,
+            "cycle": cycles.progress.cycles + 1,
+            "monitored": math.nan if score is None else score,
+            "layer": name,
+            "count": int(mask.sum()),
+            "overlap": _overlap(mask, before.get(name)),
+            "unit_share": mask.reshape(len(mask), -1).float().mean(1).numpy(),
+            "score_min": scores[name].min().item(),
+            "score_max": scores[name].max().item(),
+            "seconds": seconds,
+        }
+        for name, mask in masks.items()
+    ]
+
+
+def _overlap(mask, before):
+    """Compute the share of the marked elements that were marked before."""
+    count = int(mask.sum())
+    # after a change of granularity there is nothing to compare with
+    if before is None or before.shape != mask.shape or count == 0:
+        return math.nan
+    return int((mask & before).sum()) / count

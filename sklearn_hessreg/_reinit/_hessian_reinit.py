@@ -10,8 +10,8 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._hessian import without_ddp
-from sklearn_hessreg._reinit._cycles import Cycles
-from sklearn_hessreg._reinit._event import Event
+from sklearn_hessreg._reinit._cycles import Cycles, is_cycle_over
+from sklearn_hessreg._reinit._event import Event, describe_event
 from sklearn_hessreg._reinit._method_parameters import (
     CALLBACK_CONSTRAINTS,
     document_parameters,
@@ -25,10 +25,8 @@ from sklearn_hessreg._reinit._monitor import (
     watch_epoch,
 )
 from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
-from sklearn_hessreg._reinit._record import describe_event
-from sklearn_hessreg._reinit._schedule import is_cycle_over
 from sklearn_hessreg._reinit._snapshots import average, take_weights
-from sklearn_hessreg._reinit._unwrapped import (
+from sklearn_hessreg._reinit._trained_module import (
     has_lazy_parameters,
     initialise_lazy_parameters,
     unwrapped,

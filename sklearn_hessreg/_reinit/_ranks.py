@@ -1,11 +1,9 @@
-"""What the processes that train one net tell each other, beside the scores.
-
-Where there is one process alone, `ranks` is None and nothing is told.
-"""
+"""What the processes that train one net tell each other, beside the scores."""
 
 from torch.utils.data import IterableDataset
 
 from sklearn_hessreg._hessian import (
+    ALONE,
     describe_arguments,
     describe_module,
     describe_samples,
@@ -16,18 +14,11 @@ from sklearn_hessreg._reinit._samples import to_batch, two_samples
 
 def ranks_in(rows):
     """Return the processes that take part, by the callback's parameter `rows`."""
-    return None if rows is None else ranks_of()
-
-
-def attempt(ranks, stage, compute):
-    """Compute something that must not fail in any of the processes."""
-    return compute() if ranks is None else ranks.attempt(stage, compute)
+    return ALONE if rows is None else ranks_of()
 
 
 def check_begin(ranks, method, net, dataset):
     """Refuse, before the first epoch, ranks that would not train one net."""
-    if ranks is None:
-        return
 
     def describe():
         described = describe_arguments(_arguments(method))
@@ -42,10 +33,12 @@ def check_begin(ranks, method, net, dataset):
 
 def align(ranks, method, module, generator):
     """Refuse different weights, and take the first rank's buffers and generator."""
-    if ranks is None:
-        return
-    described = describe_arguments(_arguments(method))
-    ranks.agree("an event", lambda: described | describe_module(module, buffers=False))
+
+    def describe():
+        described = describe_arguments(_arguments(method))
+        return described | describe_module(module, buffers=False)
+
+    ranks.agree("an event", describe)
     ranks.broadcast(module.buffers())
     states = ranks.gather("the generator", generator.get_state)
     generator.set_state(states[0])
@@ -53,8 +46,6 @@ def align(ranks, method, module, generator):
 
 def share_epoch(ranks, module, read_score):
     """Average what is monitored, if anything, and take the first rank's buffers."""
-    if ranks is None:
-        return read_score()
     scores = ranks.gather("the end of an epoch", read_score)
     ranks.broadcast(module.buffers())
     return None if None in scores else sum(scores) / len(scores)

@@ -13,8 +13,8 @@ from sklearn_hessreg._training._sharded import (
 )
 from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
 from sklearn_hessreg._training._spec import TrainingSpec
+from sklearn_hessreg._training._split import to_samples
 from sklearn_hessreg._training._state import capture, to_arrays, to_plain
-from sklearn_hessreg._training._to_samples import to_samples
 from sklearn_hessreg._training._training_parameters import TRAINING_PARAMETERS
 
 __all__ = [

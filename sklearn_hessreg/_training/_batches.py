@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
-from sklearn_hessreg._training._sparse import SparseRows, stays_sparse
+from sklearn_hessreg._training._mlp import SparseRows, stays_sparse
 
 GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skorch.callbacks import Callback
 
-from sklearn_hessreg._checkpoint import StateFile
+from sklearn_hessreg._state import StateFile
 from sklearn_hessreg._training._state import capture, to_arrays
 
 

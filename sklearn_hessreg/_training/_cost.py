@@ -7,7 +7,7 @@ from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._reinit import epochs_between
 from sklearn_hessreg._training._batches import rows_of_batch
-from sklearn_hessreg._training._sparse import stays_sparse
+from sklearn_hessreg._training._mlp import stays_sparse
 
 
 def count_largest_product(spec, X):

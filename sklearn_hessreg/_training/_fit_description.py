@@ -5,7 +5,7 @@ import pickle
 
 import joblib
 
-from sklearn_hessreg._checkpoint import describe, hash_array, versions
+from sklearn_hessreg._state import describe, hash_array, versions
 
 # what changes nothing in what is trained
 _FREE = {"checkpoint", "oob_score", "verbose", "warm_start"}

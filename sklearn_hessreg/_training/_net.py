@@ -6,8 +6,9 @@ from functools import partial
 
 import torch
 
-from sklearn_hessreg._checkpoint import FitCheckpoint
+from sklearn_hessreg._hessian import ALONE
 from sklearn_hessreg._reinit import HessianReinit
+from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
@@ -51,7 +52,7 @@ class MLPNet(ShortcutNet):
         self.batch_order_ = batch_order
         self.split_ = None
         self.scorer_ = None
-        self.ranks_ = None
+        self.ranks_ = ALONE
         self.temporary_callbacks_ = []
         self.n_epochs_begun_ = 0
         self.validated_ = []
@@ -108,7 +109,7 @@ class MLPNet(ShortcutNet):
         """
         self._set_training(True)
         alpha = self.spec.alpha
-        if self.ranks_ is None:
+        if self.ranks_.size == 1:
             X, (_, weight) = batch
             y_pred, J = self.differentiate(*batch)
             decay = alpha / (len(X) if weight is None else weight.sum().item())
@@ -175,7 +176,7 @@ class MLPNet(ShortcutNet):
         step = super().validation_step(batch, **fit_params)
         self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
         loss = step["loss"]
-        if self.ranks_ is not None:
+        if self.ranks_.size > 1:
             loss = average_loss(self, batch, loss)
         return {**step, "loss": self.reported(loss)}
 
@@ -196,7 +197,7 @@ class MLPNet(ShortcutNet):
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse to go on from a loss that is not finite; count the rows of all."""
-        if self.ranks_ is not None:
+        if self.ranks_.size > 1:
             part = "train" if training else "valid"
             self.history.record_batch(f"{part}_batch_size", self.rows_of_batch_)
         if training and not math.isfinite(loss := loss.item()):

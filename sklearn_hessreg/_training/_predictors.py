@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sklearn_hessreg._training._sparse import SparseRows, product
+from sklearn_hessreg._training._mlp import SparseRows, product
 from sklearn_hessreg._training._state import write_weights
 
 

@@ -6,7 +6,7 @@ import torch
 from skorch.helper import predefined_split
 
 from sklearn_hessreg._compat import warn_at_caller
-from sklearn_hessreg._hessian import ranks_of
+from sklearn_hessreg._hessian import ALONE, ranks_of
 from sklearn_hessreg._threads import threads_for
 from sklearn_hessreg._torch_context import plain_torch
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
@@ -16,9 +16,8 @@ from sklearn_hessreg._training._mlp import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._predictors import select_predictors
 from sklearn_hessreg._training._sharded import check_begin
-from sklearn_hessreg._training._split import ValidationSplit
+from sklearn_hessreg._training._split import ValidationSplit, to_samples
 from sklearn_hessreg._training._state import GoOn, continue_from, restore
-from sklearn_hessreg._training._to_samples import to_samples
 
 
 def train(
@@ -63,7 +62,7 @@ def train(
             init_glorot_uniform(net.module_, spec.activation, random_state)
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
-        net.ranks_ = ranks_of() if spec.distributed else None
+        net.ranks_ = ranks_of() if spec.distributed else ALONE
         where = {} if position is None else position["split"]
         samples, valid = _to_samples(net, train_data, valid_data, where)
         _begin(net, state)
@@ -95,7 +94,7 @@ def _begin(net, state):
         continue_from(net, state)
     dict(net.callbacks_)["convergence"].begin_training(net)
     # new dropout masks in each call
-    rank = 0 if net.ranks_ is None else net.ranks_.rank
+    rank = net.ranks_.rank
     net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch + (rank << 40))
 
 
@@ -121,11 +120,7 @@ def _run(net, samples, valid, callbacks):
     ranks = net.ranks_
     _end(net, len(callbacks))
     net.check_weights()
-    check = partial(net.check_outputs, samples)
-    if ranks is None:
-        check()
-    else:
-        ranks.attempt("the end of training", check)
+    ranks.attempt("the end of training", partial(net.check_outputs, samples))
 
 
 def _end(net, n_callbacks):

@@ -13,6 +13,7 @@ import torch
 
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._hessian import (
+    ALONE,
     describe_arguments,
     describe_module,
     describe_samples,
@@ -25,20 +26,19 @@ _OWN = {"device", "random_state", "skorch_callbacks", "verbose"}
 
 
 def sharing_ranks(params, columns):
-    """Return the processes on whose rows a network is trained, None for this one.
+    """Return the processes on whose rows a network is trained.
 
     They must have the same parameters, and names of the columns of X.
     """
     ranks = ranks_of()
-    if not params["distributed"] and ranks is not None:
+    if not params["distributed"] and ranks.size > 1:
         warn_at_caller(
             f"torch.distributed is initialised for {ranks.size} processes, and each "
             "trains a network of its own. Set distributed=True to train one network on "
             "the rows of all, or filter this warning."
         )
-        return None
-    if ranks is None or not params["distributed"]:
-        return None
+    if not params["distributed"]:
+        return ALONE
     shared = {name: value for name, value in params.items() if name not in _OWN}
     shared["columns"] = list(columns)
     ranks.agree("fit", lambda: describe_arguments(shared))
@@ -97,8 +97,6 @@ def gather_rows(ranks, stage, prepare):
 
 def check_begin(net, train_data):
     """Refuse ranks that would begin with other weights, or have other targets."""
-    if net.ranks_ is None:
-        return
     _, y, weight, _ = train_data
     net.ranks_.agree(
         "the first epoch",

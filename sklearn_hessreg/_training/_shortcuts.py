@@ -11,7 +11,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sklearn_hessreg._training._sparse import SparseRows
+from sklearn_hessreg._training._mlp import SparseRows
 
 BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 

@@ -1,8 +1,10 @@
-"""The rows set aside for validation: those of the next fold in each cycle."""
+"""Samples to train and to validate on: arrays wrapped, rows set aside in folds."""
 
 import numpy as np
+import torch
 
-from sklearn_hessreg._training._to_samples import to_samples
+from sklearn_hessreg._training._batches import Samples
+from sklearn_hessreg._training._sharded import ShardedRows, ShardedSamples
 
 
 class ValidationSplit:
@@ -67,3 +69,20 @@ def _others(rows, size):
     is_other = np.ones(size, dtype=bool)
     is_other[rows] = False
     return np.flatnonzero(is_other)
+
+
+def to_samples(X, y, weight, head, device="cpu", rows=None):
+    """Wrap arrays as Samples with the target that the head's criterion expects.
+
+    `rows` are the numbers of those that y and weight are of, None for all.
+    """
+    weight = None if (weight == 1).all() else torch.from_numpy(weight)
+    dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
+    target = head.target(y, dtype)
+    if isinstance(X, ShardedRows):
+        X = X if rows is None else X[rows]  # which copies nothing
+        samples = ShardedSamples(X, target, weight, device)
+    else:
+        samples = Samples(X, target, weight, device, rows)
+    samples.y = y  # for scorers
+    return samples

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
 from torch.utils._pytree import tree_map, tree_map_only
 
-from sklearn_hessreg._checkpoint import callback_state, load_callback_state
+from sklearn_hessreg._state import callback_state, load_callback_state
 
 KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
 

@@ -7,8 +7,8 @@ from os import PathLike
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from sklearn_hessreg._checkpoint import FitCheckpoint
 from sklearn_hessreg._reinit import Parameter
+from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._mlp import ACTIVATIONS
 
 _BOOLEAN = ["boolean"]

@@ -9,15 +9,16 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_hessreg._reinit._importance import random_scores
-from sklearn_hessreg._reinit._optimizer_state import check_resettable, reset_state
 from sklearn_hessreg._reinit._redraw import (
     INITIALIZERS,
+    check_resettable,
     draw_like,
+    reset_state,
     select_top_k,
     write_masked,
 )
 from sklearn_hessreg._reinit._samples import draw_samples, to_batch
-from sklearn_hessreg._reinit._trained_layers import trained_rows
+from sklearn_hessreg._reinit._trained_module import trained_rows
 
 
 def generator(seed=0):

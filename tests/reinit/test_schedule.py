@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sklearn_hessreg._reinit._schedule import (
+from sklearn_hessreg._reinit._cycles import (
     Plateau,
     Progress,
     epochs_between,

@@ -162,7 +162,7 @@ def test_other_data_are_an_error_that_names_them(interrupted, data, named):
 def test_another_version_is_an_error_that_names_both(interrupted, monkeypatch):
     path = interrupted()
     monkeypatch.setattr(
-        "sklearn_hessreg._checkpoint._fingerprint.version", lambda name: "9.9"
+        "sklearn_hessreg._state._description.version", lambda name: "9.9"
     )
     with pytest.raises(ValueError, match=r"torch was of version 2\..* is of 9\.9 here"):
         make(checkpoint=path).fit(X, Y)

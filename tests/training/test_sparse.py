@@ -9,7 +9,7 @@ from settings import PLAIN
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training import _mlp, _predictors
 from sklearn_hessreg._training._batches import Samples
-from sklearn_hessreg._training._sparse import SparseRows, product
+from sklearn_hessreg._training._mlp import SparseRows, product
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from skorch.dataset import Dataset
 from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
-from sklearn_hessreg._checkpoint._description import describe
+from sklearn_hessreg._state._description import describe
 
 ROWS = torch.arange(6.0).reshape(3, 2)
 

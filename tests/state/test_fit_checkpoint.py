@@ -36,8 +36,8 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianReinit,
 )
-from sklearn_hessreg._checkpoint import StateFile, _history
-from sklearn_hessreg._checkpoint._description import describe
+from sklearn_hessreg._state import StateFile, _net_state
+from sklearn_hessreg._state._description import describe
 
 X = X.astype("float32")
 EPOCHS = 8
@@ -371,9 +371,9 @@ def test_a_resumed_fit_prints_all_epochs_that_it_trains(interrupted, capsys):
 def test_a_row_of_the_history_is_pickled_once(monkeypatch):
     pickled = []
     monkeypatch.setattr(
-        _history.pickle, "dumps", lambda row, protocol: pickled.append(row["epoch"])
+        _net_state.pickle, "dumps", lambda row, protocol: pickled.append(row["epoch"])
     )
-    rows, history = _history.PickledRows(), []
+    rows, history = _net_state.PickledRows(), []
     for epoch in (1, 2, 3):
         history.append({"epoch": epoch})
         rows.update(history)
@@ -382,11 +382,11 @@ def test_a_row_of_the_history_is_pickled_once(monkeypatch):
 
 @pytest.mark.parametrize("change", [{"event": True}, {"batches": []}], ids=str)
 def test_an_old_row_of_the_history_that_has_changed_is_pickled_again(change):
-    rows = _history.PickledRows()
+    rows = _net_state.PickledRows()
     history = [{"batches": [1]}, {}]
     rows.update(history)
     history[0].update(change)
-    assert _history.unpickle_rows(rows.update(history)) == history
+    assert _net_state.unpickle_rows(rows.update(history)) == history
 
 
 def test_a_data_set_is_told_by_its_values():

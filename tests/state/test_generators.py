@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_hessreg._checkpoint._generators import (
+from sklearn_hessreg._state._generators import (
     capture_generators,
     restore_generators,
 )

@@ -11,9 +11,10 @@ from pathlib import Path
 from tempfile import mkstemp
 
 import joblib
+import numpy as np
+import torch
 
-from sklearn_hessreg._checkpoint._fingerprint import differences
-from sklearn_hessreg._checkpoint._pickle import dump
+from sklearn_hessreg._state._description import differences
 
 LONGEST_LINE = 2**24  # bytes of the description, of which few fits have a thousandth
 
@@ -154,3 +155,28 @@ class StateFile:
                 "its own there."
             )
         return not found
+
+
+class _Pickler(pickle.Pickler):
+    """Write tensors as arrays, many times faster than torch does, and views alone."""
+
+    def reducer_override(self, value):
+        """Reduce a tensor that numpy can hold; leave all else to its own ways."""
+        if type(value) is not torch.Tensor:
+            return NotImplemented
+        try:
+            array = value.detach().cpu().numpy()
+        except (TypeError, RuntimeError):  # sparse, conjugate, bfloat16
+            return NotImplemented
+        return _to_tensor, (array, str(value.device), value.requires_grad)
+
+
+def _to_tensor(array, device, requires_grad):
+    """Make a tensor of an array again, in memory of its own."""
+    tensor = torch.from_numpy(np.array(array)).to(device)
+    return tensor.requires_grad_(requires_grad)
+
+
+def dump(state, file):
+    """Pickle a state into an open file."""
+    _Pickler(file, protocol=5).dump(state)

@@ -7,21 +7,21 @@ from os import PathLike
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
-from sklearn_hessreg._checkpoint._callback_state import pickles_of
-from sklearn_hessreg._checkpoint._description import describe_net
-from sklearn_hessreg._checkpoint._file import StateFile
-from sklearn_hessreg._checkpoint._generators import (
+from sklearn_hessreg._hessian import ranks_of, without_ddp
+from sklearn_hessreg._reinit import HessianReinit
+from sklearn_hessreg._state._callback_state import pickles_of
+from sklearn_hessreg._state._description import describe_net
+from sklearn_hessreg._state._file import StateFile
+from sklearn_hessreg._state._generators import (
     capture_generators,
     restore_generators,
 )
-from sklearn_hessreg._checkpoint._history import PickledRows
-from sklearn_hessreg._checkpoint._net_state import (
+from sklearn_hessreg._state._net_state import (
+    PickledRows,
     capture_net,
     modules_of,
     restore_net,
 )
-from sklearn_hessreg._hessian import ranks_of, without_ddp
-from sklearn_hessreg._reinit import HessianReinit
 
 _CONSTRAINTS = {
     "path": [str, PathLike],
@@ -193,7 +193,7 @@ class FitCheckpoint(Callback):
             )
         modules = modules_of(net).values()
         parallel = any(without_ddp(module) is not module for module in modules)
-        if parallel or hasattr(net, "accelerator") or ranks_of() is not None:
+        if parallel or hasattr(net, "accelerator") or ranks_of().size > 1:
             raise ValueError(
                 "FitCheckpoint stores the training of one process, but this net, "
                 f"{type(net).__name__}, trains in several or by accelerate. Save by "

@@ -7,8 +7,7 @@ import torch
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_hessreg._checkpoint._history import PickledRows
-from sklearn_hessreg._checkpoint._net_state import capture_net, restore_net
+from sklearn_hessreg._state._net_state import PickledRows, capture_net, restore_net
 
 
 class Counting(nn.Linear):

@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from skorch import NeuralNet
 from skorch.callbacks import EpochScoring
 
-from sklearn_hessreg._checkpoint._generators import GENERATORS
+from sklearn_hessreg._state._generators import GENERATORS
 
 # what skorch keeps in a net, beside its modules and optimizers
 _OF_SKORCH = {

@@ -3,6 +3,7 @@
 import pickle
 from functools import partial
 from hashlib import sha256
+from importlib.metadata import version
 
 import joblib
 import numpy as np
@@ -19,10 +20,9 @@ from skorch.dataset import Dataset
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Subset, TensorDataset
 
-from sklearn_hessreg._checkpoint._callback_state import parameters_of
-from sklearn_hessreg._checkpoint._fingerprint import hash_array, versions
-from sklearn_hessreg._checkpoint._generators import GENERATORS
-from sklearn_hessreg._checkpoint._net_state import callbacks_of, modules_of
+from sklearn_hessreg._state._callback_state import parameters_of
+from sklearn_hessreg._state._generators import GENERATORS
+from sklearn_hessreg._state._net_state import callbacks_of, modules_of
 
 DEEPEST = 6  # of values in values
 LONGEST = 200  # characters of a value in a message
@@ -194,3 +194,41 @@ def _name_of(thing):
     module = getattr(thing, "__module__", None)
     name = thing.__qualname__
     return name if module in (None, "builtins") else f"{module}.{name}"
+
+
+_DECIDING = ("sklearn_hessreg", "torch", "numpy", "scipy", "scikit-learn", "skorch")
+HASHED = 2**24  # bytes of an array that are made contiguous at once
+
+
+def versions():
+    """Look up the versions of what decides the bits."""
+    return {name: version(name) for name in _DECIDING}
+
+
+def hash_array(array):
+    """Hash the values of an array or of a CSR matrix, whatever its order in memory."""
+    if array is None:
+        return None
+    parts = (array.data, array.indices, array.indptr) if issparse(array) else (array,)
+    digest = sha256(repr([array.shape, *(p.dtype.str for p in parts)]).encode())
+    for part in parts:
+        part = np.atleast_1d(part)
+        rows = max(1, HASHED // max(1, part[:1].nbytes))
+        for start in range(0, len(part), rows):
+            digest.update(np.ascontiguousarray(part[start : start + rows]))
+    return digest.hexdigest()
+
+
+def differences(there, here):
+    """Say in what two fits differ."""
+    for name in here["parameters"] | there["parameters"]:
+        one, two = (fit["parameters"].get(name, "missing") for fit in (there, here))
+        if one != two:
+            yield f"{name} was {one} there and is {two} here"
+    for name in here["data"] | there["data"]:
+        if there["data"].get(name) != here["data"].get(name):
+            yield f"{name} has other values than there"
+    for name, two in here["versions"].items():
+        one = there["versions"].get(name, "missing")
+        if one != two:
+            yield f"{name} was of version {one} there and is of {two} here"

@@ -1,0 +1,19 @@
+"""Checkpoints: the state of a training in a file, for bit-exact resume."""
+
+from sklearn_hessreg._state._callback_state import (
+    callback_state,
+    load_callback_state,
+)
+from sklearn_hessreg._state._description import describe, hash_array, versions
+from sklearn_hessreg._state._file import StateFile
+from sklearn_hessreg._state._fit_checkpoint import FitCheckpoint
+
+__all__ = [
+    "FitCheckpoint",
+    "StateFile",
+    "callback_state",
+    "describe",
+    "hash_array",
+    "load_callback_state",
+    "versions",
+]
