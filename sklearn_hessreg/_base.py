@@ -1,6 +1,6 @@
 """What the estimators share: parameters, and the way from data to a trained net."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import fields, replace
 from functools import partial
@@ -29,7 +29,6 @@ from sklearn_hessreg._training import (
     describe_fit,
     fit_task,
     gather_rows,
-    init_context,
     learn_alike,
     share_generator,
     sharing_ranks,
@@ -131,9 +130,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         `learn_targets(y, continuing)` sets what is learnt from the targets alone.
         """
         name, epochs = ("partial_fit", 1) if incremental else ("fit", self.max_iter)
-        # before the attributes are noted: after an error they are torn down from it
-        context = init_context(self, name, epochs)
-        task = fit_task(self, context, X, y, sample_weight, self._attributes_with)
+        task = nullcontext([])
+        if hasattr(self, "_skl_callbacks"):
+            # before the attributes are noted: after an error they are torn down from it
+            given = X, y, sample_weight, self._attributes_with
+            task = fit_task(self, name, epochs, *given)
         with _unchanged_on_error(self), task as callbacks:
             continuing = hasattr(self, "net_") and (incremental or self.warm_start)
             params = self._resolve(continuing)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from sklearn_hessreg._threads import threads_for
+from sklearn_hessreg._torch_context import threads_for
 from sklearn_hessreg._training import PREDICTION_BATCH, Samples
 
 # Rows in a batch for several networks: more leave a processor's cache, and take 1.5 to

@@ -1,11 +1,14 @@
 """The rooms of the package: imports run one way, and no room reaches into another."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_iris
 
 import sklearn_hessreg
+from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 PACKAGE = Path(sklearn_hessreg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -17,7 +20,7 @@ ORDER = [
 # these import each other only, and everybody may import them
 LEAVES = {
     *("_check_labels", "_check_targets", "_compat", "_heads", "_label_quality"),
-    *("_losses", "_threads", "_torch_context", "_typing", "_validation"),
+    *("_losses", "_torch_context", "_typing", "_validation"),
 }
 
 
@@ -58,3 +61,28 @@ def test_a_room_takes_only_what_another_one_exports(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_the_first_line_says_what_a_file_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def files_entered(function):
+    """List the files of the package whose code a call runs, in their order."""
+    names = {}
+
+    def profile(frame, event, arg):
+        if event == "call":
+            names[frame.f_code.co_filename] = None
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return [name for name in names if name.startswith(f"{PACKAGE}")]
+
+
+def test_a_default_fit_and_its_predictions_run_through_few_files():
+    X, y = load_iris(return_X_y=True)
+    clf = HessianRegularizedMLPClassifier(learning_rate_init=0.01, random_state=0)
+    assert len(files_entered(lambda: clf.fit(X, y))) <= 38
+    assert clf.reinit_history_
+    assert len(files_entered(lambda: clf.predict(X))) <= 9

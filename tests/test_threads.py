@@ -9,8 +9,12 @@ import torch
 from skorch.callbacks import Callback
 from training_cases import X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier, _threads, hessian_scores
-from sklearn_hessreg._threads import SEVERAL, threads_for
+from sklearn_hessreg import (
+    HessianRegularizedMLPClassifier,
+    _torch_context,
+    hessian_scores,
+)
+from sklearn_hessreg._torch_context import SEVERAL, threads_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 GIVEN = 3
@@ -69,14 +73,14 @@ def test_a_small_network_trains_in_one_thread(method):
 @pytest.mark.parametrize(("solver", "threads"), [("adam", 1), ("lbfgs", GIVEN)])
 def test_for_lbfgs_all_rows_are_one_batch(solver, threads, monkeypatch):
     # two operations for each row and each of 4 x 8 weights
-    monkeypatch.setattr(_threads, "SEVERAL", 2 * len(X) * 4 * 8)
+    monkeypatch.setattr(_torch_context, "SEVERAL", 2 * len(X) * 4 * 8)
     seen = set()
     fit(lambda: seen.add(numbers()), solver=solver, batch_size=len(X) // 2)
     assert seen == {(threads, threads)}
 
 
 def test_a_large_network_trains_in_all_threads(monkeypatch):
-    monkeypatch.setattr(_threads, "SEVERAL", 0)
+    monkeypatch.setattr(_torch_context, "SEVERAL", 0)
     seen = set()
     fit(lambda: seen.add(numbers()))
     assert seen == {(GIVEN, GIVEN)}
@@ -180,7 +184,7 @@ def test_a_fit_in_a_new_thread_gives_that_threads_number_back():
 
 
 def test_where_torch_has_one_thread_nothing_is_set(monkeypatch):
-    monkeypatch.delattr(_threads, "_openmp")
+    monkeypatch.delattr(_torch_context, "_openmp")
     torch.set_num_threads(1)
     fit()  # which would ask for what is not there
     assert torch.get_num_threads() == 1

@@ -13,8 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from sklearn_hessreg._hessian._rank_checks import check_alike, check_sharing
-from sklearn_hessreg._hessian._share import WHOLE, Share
+from sklearn_hessreg._hessian._rank_checks import check_alike, check_sharing, digest
 
 # Seconds after which a process says what it is waiting for.
 PATIENCE = 60.0
@@ -44,6 +43,35 @@ def without_ddp(module):
     while isinstance(module, DistributedDataParallel):
         module = module.module
     return module
+
+
+class Share:
+    """Every `size`-th item of what is shared out, from the `rank`-th on.
+
+    The shares add up to the whole only where all processes have the same items in the
+    same order. So what decides on these is noted in `rules`, and the loss in `losses`.
+    """
+
+    def __init__(self, rank=0, size=1):
+        self.rank, self.size = rank, size
+        self.rules, self.losses = [], []
+
+    def of(self, items, order=None):
+        """Return the slice of the items, which are in this order; their name is noted.
+
+        Slices keep to views, so that the whole costs nothing.
+        """
+        if self.size > 1:
+            self.rules.append((items, None if order is None else digest(order)))
+        return slice(self.rank, None, self.size)
+
+    def note_loss(self, J):
+        """Note the loss that was differentiated, and what rounding may do to it."""
+        if self.size > 1:
+            self.losses.append((J.item(), torch.finfo(J.dtype).eps ** 0.5))
+
+
+WHOLE = Share()
 
 
 class Alone:

@@ -11,7 +11,7 @@ import torch
 from torch.func import vjp, vmap
 
 from sklearn_hessreg._hessian._forward_record import is_linear
-from sklearn_hessreg._hessian._share import WHOLE
+from sklearn_hessreg._hessian._group import WHOLE
 
 
 def jacobian_by_weight(layer, uses, head, samples):

@@ -13,10 +13,10 @@ from itertools import pairwise
 import torch
 
 from sklearn_hessreg._hessian._forms import Dense
-from sklearn_hessreg._hessian._graph import passes_by
 from sklearn_hessreg._hessian._probes import (
     derivatives,
     gradients,
+    passes_by,
     powers_of_two_like,
     random_like,
 )

@@ -1,10 +1,10 @@
 """What processes that score together must have in common, described and compared."""
 
+import hashlib
+
 import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
-
-from sklearn_hessreg._hessian._share import digest
 
 ADVICE = {
     "arguments": "Give all ranks the same ones.",
@@ -100,3 +100,10 @@ def check_sharing(notes):
                 "threads of one kind, or score on one rank and broadcast "
                 "the scores."
             )
+
+
+def digest(x):
+    """Return a short text that tensors of other bits do not share."""
+    dense = x.detach() if x.layout == torch.strided else x.detach().to_dense()
+    data = dense.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -9,6 +9,7 @@ import torch
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
+from sklearn_hessreg._hessian._group import WHOLE
 from sklearn_hessreg._hessian._probes import (
     agrees,
     any_groups_interact,
@@ -16,7 +17,6 @@ from sklearn_hessreg._hessian._probes import (
     hessian_product,
     random_like,
 )
-from sklearn_hessreg._hessian._share import WHOLE
 from sklearn_hessreg._hessian._twice_differentiable import TwiceDifferentiable
 
 

@@ -9,23 +9,21 @@ from torch.utils.checkpoint import CheckpointError
 
 from sklearn_hessreg._hessian._chunks import Part, split_samples
 from sklearn_hessreg._hessian._forward_record import trace
-from sklearn_hessreg._hessian._graph import check_graph, reaches
+from sklearn_hessreg._hessian._group import WHOLE
 from sklearn_hessreg._hessian._layers import (
     check_executed,
     check_order,
     weight_layers,
 )
 from sklearn_hessreg._hessian._loss import LossByOutputs
-from sklearn_hessreg._hessian._probes import gradients
-from sklearn_hessreg._hessian._problem import Problem
-from sklearn_hessreg._hessian._select_formula import score_layer
-from sklearn_hessreg._hessian._share import WHOLE
+from sklearn_hessreg._hessian._probes import check_graph, gradients, reaches
+from sklearn_hessreg._hessian._select_formula import Problem, score_layer
 from sklearn_hessreg._hessian._streamed import count_operations
 from sklearn_hessreg._hessian._twice_differentiable import (
     TwiceDifferentiable,
     differentiable_evaluation,
 )
-from sklearn_hessreg._threads import threads_for
+from sklearn_hessreg._torch_context import threads_for
 
 AGGREGATIONS = ("mean", "sum")
 CURVATURES = ("mean_loss", "per_sample")

@@ -8,7 +8,7 @@ plain products.
 
 import torch
 
-from sklearn_hessreg._hessian._share import WHOLE
+from sklearn_hessreg._hessian._group import WHOLE
 
 # Elements of a temporary that stays in a processor's cache.
 CACHE_ELEMENTS = 2**18

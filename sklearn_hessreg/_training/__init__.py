@@ -1,8 +1,7 @@
 """The training: a spec and checked arrays in, a trained net out."""
 
 from sklearn_hessreg._training._batches import Samples
-from sklearn_hessreg._training._checkpoint import Checkpoint
-from sklearn_hessreg._training._fit_description import describe_fit
+from sklearn_hessreg._training._checkpoint import Checkpoint, describe_fit
 from sklearn_hessreg._training._net import PREDICTION_BATCH
 from sklearn_hessreg._training._run import train
 from sklearn_hessreg._training._sharded import (
@@ -11,7 +10,7 @@ from sklearn_hessreg._training._sharded import (
     share_generator,
     sharing_ranks,
 )
-from sklearn_hessreg._training._sklearn_callbacks import fit_task, init_context
+from sklearn_hessreg._training._sklearn_callbacks import fit_task
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._split import to_samples
 from sklearn_hessreg._training._state import capture, to_arrays, to_plain
@@ -27,7 +26,6 @@ __all__ = [
     "describe_fit",
     "fit_task",
     "gather_rows",
-    "init_context",
     "learn_alike",
     "share_generator",
     "sharing_ranks",

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 from scipy.sparse import issparse
 from torch import nn
@@ -145,3 +146,32 @@ def init_glorot_uniform(module, activation, random_state):
         bias = random_state.uniform(-bound, bound, layer.out_features)
         layer.weight.copy_(torch.from_numpy(weight).T)
         layer.bias.copy_(torch.from_numpy(bias))
+
+
+class StackedMLP:
+    """Networks of one shape in one pass: a batch to outputs (networks, rows, outputs).
+
+    The first layer of dense rows is one product for all networks, others are batched.
+    """
+
+    def __init__(self, snapshots, module, device):
+        self.activation = module.activation
+        self.layers = []
+        for i in range(len(module.layers)):
+            W, b = (
+                np.stack([s["weights"][f"layers.{i}.{part}"] for s in snapshots])
+                for part in ("weight", "bias")
+            )
+            self.layers.append([torch.from_numpy(x).to(device) for x in (W, b)])
+
+    def __call__(self, X):
+        (W, b), *others = self.layers
+        if isinstance(X, SparseRows):
+            # one by one, as rows of all their weights together leave the cache
+            z = torch.stack([product(X, w) for w in W]).add_(b[:, None])
+        else:
+            z = F.linear(X.to(W.device), W.flatten(0, 1), b.flatten())
+            z = z.view(len(X), *b.shape).transpose(0, 1)
+        for W, b in others:
+            z = torch.baddbmm(b[:, None], self.activation(z), W.mT)
+        return z

@@ -12,13 +12,16 @@ from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
 from sklearn_hessreg._training._convergence import Convergence
-from sklearn_hessreg._training._gradients import backward, can_bypass_autograd, forward
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
-from sklearn_hessreg._training._mlp import MLP
-from sklearn_hessreg._training._predictors import select_predictors
+from sklearn_hessreg._training._mlp import MLP, StackedMLP
 from sklearn_hessreg._training._sharded import average_gradients, average_loss
-from sklearn_hessreg._training._shortcuts import ShortcutNet
-from sklearn_hessreg._training._state import capture, restore, to_plain
+from sklearn_hessreg._training._shortcuts import (
+    ShortcutNet,
+    backward,
+    can_bypass_autograd,
+    forward,
+)
+from sklearn_hessreg._training._state import capture, restore, to_plain, write_weights
 from sklearn_hessreg._training._uncompiled import SGD
 from sklearn_hessreg._validation import check_device
 
@@ -57,7 +60,7 @@ class MLPNet(ShortcutNet):
         self.n_epochs_begun_ = 0
         self.validated_ = []
         self.stop_training_ = self.is_interrupted_ = False
-        self.listeners_, self.flat_weights_ = {}, []
+        self.flat_weights_ = []
         self.bypasses_autograd_, self.layers_ = None, []
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
@@ -187,7 +190,6 @@ class MLPNet(ShortcutNet):
         self.n_epochs_begun_ += 1
         self.validated_ = []
         self._flatten_weights()
-        self.find_listeners()
         self.bypasses_autograd_ = None  # asked after the callbacks have begun the epoch
         before = self.epoch
         if self.history:
@@ -202,6 +204,26 @@ class MLPNet(ShortcutNet):
             self.history.record_batch(f"{part}_batch_size", self.rows_of_batch_)
         if training and not math.isfinite(loss := loss.item()):
             raise ValueError(f"The training loss became {loss} {self._advice()}")
+
+    def select_predictors(self, goes_on):
+        """Set which networks predict, now that the training has come to here.
+
+        These are the snapshots of the finished cycles and the network in training, if
+        that counts. Unless training `goes_on`, the module becomes the last of them.
+        """
+        callbacks = dict(self.callbacks_)
+        method = callbacks["hessian_reinit"]
+        self.snapshots_, self.stacked_ = None, None
+        if method.k == 0:
+            return
+        monitored = callbacks["convergence"].monitored(self)
+        self.snapshots_ = method.members(self, monitored)
+        latest = self.snapshots_[-1]
+        finished = any(latest is snapshot for snapshot in method.snapshots_)
+        if finished and not goes_on:
+            write_weights(self.module_, latest["weights"])
+        if len(self.snapshots_) > 1 or (finished and goes_on):
+            self.stacked_ = StackedMLP(self.snapshots_, self.module_, self.device)
 
     def check_weights(self):
         """Refuse weights that are not finite."""
@@ -258,14 +280,14 @@ class MLPNet(ShortcutNet):
         build_net(replace(spec, device=_device_or_cpu(spec.device)), self)
         restore(self, dumped["state"])
         self.module_.eval()
-        select_predictors(self, goes_on=True)
+        self.select_predictors(goes_on=True)
 
     def copy(self):
         """Copy the net as it is; training leaves the copy alone."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
         restore(net, {**capture(self), "position": None})
         net.module_.eval()
-        select_predictors(net, goes_on=True)
+        net.select_predictors(goes_on=True)
         return net
 
 

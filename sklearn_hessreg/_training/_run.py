@@ -1,5 +1,6 @@
 """train: the only engine, from checked arrays to a trained net."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -7,15 +8,13 @@ from skorch.helper import predefined_split
 
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._hessian import ALONE, ranks_of
-from sklearn_hessreg._threads import threads_for
-from sklearn_hessreg._torch_context import plain_torch
+from sklearn_hessreg._torch_context import plain_torch, threads_for
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
-from sklearn_hessreg._training._cost import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._folders import own_folders
 from sklearn_hessreg._training._mlp import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
-from sklearn_hessreg._training._predictors import select_predictors
 from sklearn_hessreg._training._sharded import check_begin
+from sklearn_hessreg._training._spec import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._split import ValidationSplit, to_samples
 from sklearn_hessreg._training._state import GoOn, continue_from, restore
 
@@ -52,7 +51,8 @@ def train(
         Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
     work = count_largest_product(spec, train_data[0])
-    folders = own_folders(spec.skorch_callbacks)
+    given = spec.skorch_callbacks
+    folders = own_folders(given) if given else nullcontext()
     with folders, threads_for(work), plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
         position = None if state is None else state["position"]
@@ -143,4 +143,4 @@ def _end(net, n_callbacks):
             f"Training interrupted by user in epoch {net.epoch}, whose finished "
             "batches are kept."
         )
-    select_predictors(net, goes_on=net.spec.keep_optimizer)
+    net.select_predictors(goes_on=net.spec.keep_optimizer)

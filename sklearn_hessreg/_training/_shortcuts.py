@@ -1,17 +1,30 @@
-"""What skorch does around a batch, done in a shorter way that callbacks cannot tell.
+r"""What skorch and autograd do in a batch, done in a shorter way that nobody can tell.
 
 Every shortcut says what it is worth: the time of an epoch without it, as a multiple of
 that with it (20 features, 100 units, two classes, float64, batches of 32, one thread,
-median of seven pairs). Beside these the flat weights of MLPNet are worth 1.03, Adam's
-direct call of torch's kernel 1.18, gradients as matrix products 1.29 (500 rows, time of
-the processor).
+median of seven pairs). The flat weights of MLPNet are worth 1.03, Adam's direct call of
+torch's kernel 1.18.
+
+The gradients are worth 1.29 as the matrix products that they are, without autograd's
+record. With inputs :math:`h_0`, layers :math:`z_l = h_{l-1} W_l^\top + b_l` and
+activations :math:`h_l = f(z_l)`, the head's derivative
+:math:`D_L = \partial J/\partial z_L` gives
+
+.. math:: \frac{\partial J}{\partial W_l} = D_l^\top h_{l-1}, \qquad
+          \frac{\partial J}{\partial b_l} = \sum_n D_{ln}, \qquad
+          D_{l-1} = D_l W_l \odot f'(z_{l-1}).
+
+They are those of autograd, of classes to the bit and of numbers up to rounding, and
+taken from plain layers, without hooks and without callbacks that look at batches.
 """
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch.nn import functional as F
+from torch.nn.modules import module as torch_module
 
-from sklearn_hessreg._training._mlp import SparseRows
+from sklearn_hessreg._training._mlp import MLP, Linear, SparseRows
 
 BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
@@ -19,32 +32,8 @@ BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 class ShortcutNet(NeuralNet):
     """skorch's net for one module and one optimizer that holds all its parameters."""
 
-    def find_listeners(self):
-        """Find out which callbacks have hooks of batches, at the start of an epoch."""
-        self.listeners_ = {
-            hook: [callback for _, callback in self.callbacks_ if _has(callback, hook)]
-            for hook in BATCH_HOOKS
-        }
-
-    def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net and of its callbacks; of a batch, if they have one.
-
-        Worth 1.02.
-        """
-        if method_name not in BATCH_HOOKS:
-            super().notify(method_name, **cb_kwargs)
-            return
-        getattr(self, method_name)(self, **cb_kwargs)
-        for callback in self.listeners_[method_name]:
-            getattr(callback, method_name)(self, **cb_kwargs)
-
     def infer(self, x, **fit_params):
-        """Run the module on a batch; a tensor needs no look for nested ones.
-
-        Worth 1.01; rows that stay sparse are unknown to skorch.
-        """
-        if isinstance(x, torch.Tensor):
-            return self.module_(x.to(self.device))
+        """Run the module on a batch; rows that stay sparse are unknown to skorch."""
         if isinstance(x, SparseRows):
             return self.module_(x)
         return super().infer(x, **fit_params)
@@ -71,3 +60,89 @@ def _has(callback, hook):
     """Tell whether a callback has a hook of its own, not that of Callback."""
     own = getattr(callback, hook)
     return getattr(own, "__func__", None) is not getattr(Callback, hook)
+
+
+# D * f'(z) from D and h = f(z), by the kernels of autograd
+_backward = torch.ops.aten
+TIMES_DERIVATIVE = {
+    "identity": lambda D, h: D,
+    "logistic": _backward.sigmoid_backward.default,
+    "tanh": _backward.tanh_backward.default,
+    "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
+}
+
+# on every module; torch 2.6 has no function yet that tells of them
+GLOBAL_HOOKS = (
+    torch_module._global_backward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_forward_hooks,
+)
+
+
+def can_bypass_autograd(net):
+    """Tell whether nothing observes a net's batches, so that autograd can be skipped.
+
+    An activation without a derivative here, and anything that is not as the net was
+    built, is left to autograd.
+    """
+    spec, module = net.spec, net.module_
+    return (
+        net.device == "cpu"
+        and spec.activation in TIMES_DERIVATIVE
+        and not any(_has(c, hook) for _, c in net.callbacks_ for hook in BATCH_HOOKS)
+        and not torch.is_anomaly_enabled()
+        and not any(GLOBAL_HOOKS)
+        and type(module) is MLP
+        and module.dropout.p == 0
+        and all(type(layer) is Linear for layer in module.layers)
+        and not any(_is_watched_module(m) for m in module.modules())
+        and not any(_is_watched_parameter(p) for p in module.parameters())
+        and _is_plain_criterion(net.criterion_, spec.head.criterion)
+    )
+
+
+def _is_watched_module(m):
+    """Tell whether a module has hooks, or a forward pass of its own."""
+    return bool(
+        m._forward_hooks
+        or m._forward_pre_hooks
+        or m._backward_hooks
+        or m._backward_pre_hooks
+        or "forward" in vars(m)
+    )
+
+
+def _is_watched_parameter(p):
+    """Tell whether a parameter has hooks, or is frozen."""
+    hooks = p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
+    return bool(hooks) or not p.requires_grad
+
+
+def _is_plain_criterion(criterion, make):
+    """Tell whether a criterion is as the head makes it, without hooks and options."""
+    made = make()
+    set_by_the_net = ("training", "reduction")
+    own, plain = (
+        {name: value for name, value in vars(c).items() if name not in set_by_the_net}
+        for c in (criterion, made)
+    )
+    return type(criterion) is type(made) and own == plain
+
+
+def forward(layers, activation, X):
+    """Return h_0 to h_{L-1} and the outputs z_L for pairs of W and b."""
+    h = [X]
+    *hidden, (W, b) = layers
+    for V, c in hidden:
+        h.append(activation(F.linear(h[-1], V, c)))
+    return h, F.linear(h[-1], W, b)
+
+
+def backward(layers, activation, h, D):
+    """Yield the gradients of W_l and b_l from the last layer to the first."""
+    times_derivative = TIMES_DERIVATIVE[activation]
+    for (W, _), x in zip(reversed(layers), reversed(h), strict=True):
+        yield D.t() @ x, D.sum(0)
+        if x is not h[0]:
+            D = times_derivative(D @ W, x)

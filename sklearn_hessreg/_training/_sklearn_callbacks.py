@@ -6,25 +6,21 @@ from functools import partial
 from skorch.callbacks import Callback
 
 
-def init_context(estimator, name, max_epochs):
-    """Set the callbacks up for a fit; None if the estimator has none."""
-    if not hasattr(estimator, "_skl_callbacks"):
-        return None
-    return estimator._init_callback_context(task_name=name, max_subtasks=max_epochs)
+def fit_task(estimator, name, max_epochs, X, y, sample_weight, attributes):
+    """Set the callbacks up for a fit, and make what reports its begin and its end.
+
+    `attributes(net)` are those of the estimator as if its training had ended with this
+    net.
+    """
+    context = estimator._init_callback_context(task_name=name, max_subtasks=max_epochs)
+    weight = None if sample_weight is None else {"sample_weight": sample_weight}
+    task = {"estimator": estimator, "X": X, "y": y, "metadata": weight}
+    return _report(context, task, attributes)
 
 
 @contextmanager
-def fit_task(estimator, context, X, y, sample_weight, attributes):
-    """Report the begin and the end of a fit; yield what reports its epochs.
-
-    That is a list of skorch callbacks, empty if there is no context. `attributes(net)`
-    are those of the estimator as if its training had ended with this net.
-    """
-    if context is None:
-        yield []
-        return
-    weight = None if sample_weight is None else {"sample_weight": sample_weight}
-    task = {"estimator": estimator, "X": X, "y": y, "metadata": weight}
+def _report(context, task, attributes):
+    """Report a fit; yield a list of the skorch callbacks that report its epochs."""
     context.call_on_fit_task_begin(**task)
     yield [("sklearn_callbacks", EpochTasks(context, task, attributes))]
     context.call_on_fit_task_end(**task, reconstruction_attributes={})

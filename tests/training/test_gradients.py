@@ -16,7 +16,7 @@ from sklearn_hessreg._heads import (
     Softmax,
 )
 from sklearn_hessreg._training import _net
-from sklearn_hessreg._training._gradients import TIMES_DERIVATIVE, can_bypass_autograd
+from sklearn_hessreg._training._shortcuts import TIMES_DERIVATIVE, can_bypass_autograd
 
 CLASSES = {"softmax": (Softmax(), 3), "logistic": (Logistic(), 1)}
 CLASSES["labels"] = (Logistic(3), 3)
@@ -41,7 +41,6 @@ def make_net(activation="relu", head="softmax", dtype="float64", **options):
     with torch.no_grad():
         for parameter in net.module_.parameters():
             parameter.normal_(generator=generator)
-    net.find_listeners()
     return net
 
 

@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._training._predictors import StackedMLP
+from sklearn_hessreg._training._mlp import StackedMLP
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TARGETS = {

@@ -7,7 +7,7 @@ from scipy import sparse
 from settings import PLAIN
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
-from sklearn_hessreg._training import _mlp, _predictors
+from sklearn_hessreg._training import _mlp
 from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._mlp import SparseRows, product
 
@@ -71,8 +71,7 @@ def test_prediction_multiplies_as_many_rows_at_once_as_there_are_features(
         counts.append(len(rows))
         return product(rows, W)
 
-    for module in (_mlp, _predictors):
-        monkeypatch.setattr(module, "product", count)
+    monkeypatch.setattr(_mlp, "product", count)
     np.testing.assert_allclose(clf.predict_proba(X), expected, rtol=1e-12)
     assert counts == [2000] * 2 * n_snapshots  # scipy copies the weights in each
 
