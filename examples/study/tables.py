@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from study import table_rivals
-from study.arms import PAPER
+from study.cycles import PAPER
 from study.data import with_wrong_labels
 from study.runner import Study, epochs_of
 

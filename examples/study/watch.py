@@ -3,19 +3,8 @@
 from time import process_time
 
 import torch
-from sklearn.metrics import accuracy_score, log_loss
 from skorch.callbacks import Callback
 from torch.nn import functional as F
-
-
-def measure(classifier, data):
-    """Compute accuracy and loss of a fitted classifier on {name: (X, y)}."""
-    found = {}
-    for name, (X, y) in data.items():
-        proba = classifier.predict_proba(X)
-        found[f"{name}_accuracy"] = accuracy_score(y, proba.argmax(1))
-        found[f"{name}_loss"] = log_loss(y, proba, labels=range(proba.shape[1]))
-    return found
 
 
 class Watch(Callback):
