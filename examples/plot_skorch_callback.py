@@ -101,7 +101,7 @@ for one, label, style in ((plain, "plain", "k--"), (net, "in cycles", "C0-")):
     ax.plot(range(1, len(losses) + 1), losses, style, label=label)
 for i, snapshot in enumerate(method.snapshots_):
     label = "end of a cycle" if i == 0 else None
-    ax.axvline(snapshot["epoch"], color="0.6", linestyle=":", zorder=0, label=label)
+    ax.axvline(snapshot.epoch, color="0.6", linestyle=":", zorder=0, label=label)
 ax.set(xlabel="epoch", ylabel="validation loss", title="Cycles end at plateaus")
 ax.legend()
 plt.show()

@@ -149,7 +149,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         Biases of each layer of that network.
     snapshots_ : list of Bunch
         The networks whose predictions are averaged, from the first to the last: their
-        ``coefs`` and ``intercepts``, the last ``epoch`` of the cycle, and ``score``,
+        ``coefs`` and ``intercepts``, the ``cycle``, its last ``epoch``, and ``score``,
         the validation score, or without ``early_stopping`` the training loss. With
         ``k=0`` it is one.
     n_features_in_ : int

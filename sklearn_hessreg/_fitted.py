@@ -6,11 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.utils import Bunch
 from skorch import NeuralNet
 from skorch.history import History
 
 from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._reinit import Snapshot
 
 __version__ = version("sklearn_hessreg")
 
@@ -100,21 +100,23 @@ class FittedNet:
         return self._fitted("out_activation_").spec.head.out_activation
 
     @property
-    def snapshots_(self) -> list[Bunch]:
+    def snapshots_(self) -> list[Snapshot]:
         """The networks whose predictions are averaged, from the first to the last.
 
         Each has ``coefs`` and ``intercepts`` like ``coefs_`` and ``intercepts_``,
-        ``epoch``, the number of its last epoch, and ``score``, the validation score
-        that it was chosen by with early stopping, or else its training loss.
+        ``cycle``, from 1, ``epoch``, the number of its last epoch, and ``score``, the
+        validation score that it was chosen by with early stopping, or else its training
+        loss.
         """
         net = self._fitted("snapshots_")
         if net.snapshots_ is not None:
-            return [_bunch(snapshot) for snapshot in net.snapshots_]
+            return [_as_sklearn(snapshot) for snapshot in net.snapshots_]
         score = self._progress("snapshots_").monitored(net)
         return [
-            Bunch(
+            Snapshot(
                 coefs=self.coefs_,
                 intercepts=self.intercepts_,
+                cycle=1,
                 epoch=net.epoch,
                 score=score,
             )
@@ -162,13 +164,14 @@ class FittedNet:
         return self._callback(name, "convergence")
 
 
-def _bunch(snapshot):
+def _as_sklearn(snapshot):
     """Describe a snapshot of the module as scikit-learn describes a network."""
     weights = snapshot["weights"]
     layers = range(len(weights) // 2)
-    return Bunch(
+    return Snapshot(
         coefs=[weights[f"layers.{i}.weight"].T.copy() for i in layers],
         intercepts=[weights[f"layers.{i}.bias"].copy() for i in layers],
-        epoch=snapshot["epoch"],
-        score=snapshot["score"],
+        cycle=snapshot.cycle,
+        epoch=snapshot.epoch,
+        score=snapshot.score,
     )

@@ -1,7 +1,7 @@
 """When weights are re-initialised, which, and how: the method for skorch nets."""
 
 from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
-from sklearn_hessreg._reinit._cycles import Plateau, epochs_between
+from sklearn_hessreg._reinit._cycles import Plateau, Snapshot, epochs_between
 from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
 from sklearn_hessreg._reinit._method_parameters import (
     PARAMETER_CONSTRAINTS,
@@ -15,6 +15,7 @@ __all__ = [
     "HessianReinit",
     "Parameter",
     "Plateau",
+    "Snapshot",
     "SnapshotAveragingMixin",
     "document_parameters",
     "epochs_between",

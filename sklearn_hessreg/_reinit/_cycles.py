@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from sklearn.utils import Bunch
+
 from sklearn_hessreg._reinit._snapshots import is_no_worse
 
 
@@ -88,7 +90,12 @@ def epochs_between(reinit_every, n_iter_no_change):
     return int(reinit_every)
 
 
-Snapshot = dict[str, Any]
+class Snapshot(Bunch):
+    """The network at the end of a cycle: its weights, its last epoch and its score."""
+
+    def __repr__(self):
+        score = None if self.score is None else f"{self.score:.4g}"
+        return f"Snapshot(cycle={self.cycle}, epoch={self.epoch}, score={score})"
 
 
 @dataclass(frozen=True)
@@ -157,12 +164,12 @@ class Cycles:
         """Describe the network of this cycle."""
         progress = self.progress
         score = None if score is None else float(score)
-        return {
-            "cycle": progress.cycles + 1,
-            "epoch": progress.epochs,
-            "score": score,
-            "weights": weights,
-        }
+        return Snapshot(
+            cycle=progress.cycles + 1,
+            epoch=progress.epochs,
+            score=score,
+            weights=weights,
+        )
 
     def forget(self):
         """Begin a new training: no snapshots, a new cycle, epochs counted on."""
@@ -170,7 +177,7 @@ class Cycles:
 
     def without_scores(self):
         """Keep the snapshots, not their scores."""
-        kept = tuple({**snapshot, "score": None} for snapshot in self.kept)
+        kept = tuple(Snapshot(**{**s, "score": None}) for s in self.kept)
         return replace(self, kept=kept)
 
     @property
@@ -189,15 +196,19 @@ class Cycles:
     def to_plain(self):
         """Make plain values and arrays of it, which are not copied."""
         progress, plateau = asdict(self.progress), asdict(self.plateau)
-        parts = {"progress": progress, "plateau": plateau, "kept": list(self.kept)}
+        kept = [dict(snapshot) for snapshot in self.kept]
+        cut = None if self.cut is None else dict(self.cut)
+        parts = {"progress": progress, "plateau": plateau, "kept": kept, "cut": cut}
         return {**vars(self), **parts}
 
     @classmethod
     def from_plain(cls, parts):
         """Make it of such values again."""
         progress, plateau = Progress(**parts["progress"]), Plateau(**parts["plateau"])
-        kept = tuple(parts["kept"])
-        return cls(**{**parts, "progress": progress, "plateau": plateau, "kept": kept})
+        kept = tuple(Snapshot(**snapshot) for snapshot in parts["kept"])
+        cut = None if parts["cut"] is None else Snapshot(**parts["cut"])
+        made = {"progress": progress, "plateau": plateau, "kept": kept, "cut": cut}
+        return cls(**{**parts, **made})
 
 
 def _last(count, *snapshots):

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._hessian import without_ddp
-from sklearn_hessreg._reinit._cycles import Cycles, is_cycle_over
+from sklearn_hessreg._reinit._cycles import Cycles, Snapshot, is_cycle_over
 from sklearn_hessreg._reinit._event import Event, describe_event
 from sklearn_hessreg._reinit._method_parameters import (
     CALLBACK_CONSTRAINTS,
@@ -90,7 +90,7 @@ class HessianReinit(Callback):
         array: the share redrawn of each output unit's weights, or of each row of the
         weight of any other layer), ``score_min`` and ``score_max`` over the layer,
         ``seconds`` (of the whole event, all layers).
-    snapshots_ : list of dict
+    snapshots_ : list of Bunch
         The networks kept: ``cycle`` (from 1), ``epoch`` (its last), ``score`` (what was
         monitored, None where nothing was), ``weights`` (read-only arrays by the names
         of the module's ``state_dict``). A cycle that the end of the training cut off is
@@ -162,7 +162,7 @@ class HessianReinit(Callback):
     >>> method = dict(net.fit(X, y).callbacks_)["hessian"]
     >>> [(r["epoch"], r["layer"], r["count"]) for r in method.reinit_history_]
     [(2, '0', 40), (2, '2', 4), (3, '0', 40), (3, '2', 4)]
-    >>> [snapshot["epoch"] for snapshot in method.snapshots_]
+    >>> [snapshot.epoch for snapshot in method.snapshots_]
     [1, 2, 3]
     >>> method.average(net, X).shape
     (100, 2)
@@ -230,7 +230,7 @@ class HessianReinit(Callback):
         return list(self.records_)
 
     @property
-    def snapshots_(self) -> list[dict[str, Any]]:
+    def snapshots_(self) -> list[Snapshot]:
         """The snapshots, in a list that later cycles leave as it is."""
         return self.cycles_.members(self.n_snapshots, self.cycles_.cut)
 
@@ -265,10 +265,10 @@ class HessianReinit(Callback):
         weights = take_weights(unwrapped(net).module_)
         self.cycles_ = self.cycles_.end_cycle(weights, score, self.n_snapshots)
 
-    def members(self, net: Any, score: float | None) -> list[dict[str, Any]]:
+    def members(self, net: Any, score: float | None) -> list[Snapshot]:
         """List the snapshots that predict, with ``monitor=None``.
 
-        They are those kept and, in a dict of the same form, the network in training, if
+        They are those kept and, as a further one, the network in training, if
         it has been trained since the last cycle ended and ``score``, its cycle's, is no
         worse than that of the worst snapshot, or if there is none.
         """

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 from functools import partial
 
 import joblib
@@ -453,3 +454,9 @@ def test_records_are_bounded_with_small_unsigned_parameters(monkeypatch):
     assert epochs_of(net) == [3, 4]
     net.partial_fit(*TRAIN, epochs=0)
     assert [r["epoch"] for r in method_of(net).reinit_history_] == [4, 4]
+
+
+def test_a_snapshot_is_shown_in_one_line():
+    net = make_net(epochs=3, reinit_every=1).fit(*TRAIN)
+    shown = repr(method_of(net).snapshots_[0])
+    assert re.fullmatch(r"Snapshot\(cycle=1, epoch=\d+, score=\S+\)", shown)

@@ -234,7 +234,7 @@ def test_no_more_rows_than_a_batch_pass_the_networks_at_once(monkeypatch):
 def test_of_k_0_the_network_is_the_only_snapshot():
     clf = make(k=0).fit(X, Y)
     (snapshot,) = clf.snapshots_
-    assert set(snapshot) == {"coefs", "intercepts", "epoch", "score"}
+    assert set(snapshot) == {"coefs", "intercepts", "cycle", "epoch", "score"}
     assert (snapshot.epoch, snapshot.score) == (5, clf.loss_)
     for a, b in zip(snapshot.coefs, clf.coefs_, strict=True):
         assert np.array_equal(a, b)
