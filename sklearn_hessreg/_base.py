@@ -48,8 +48,10 @@ from sklearn_hessreg._validation import (
     resolve_parameters,
     split_validation,
     stops_early,
+    suggest_optimizer,
     warn_if_fraction,
     warn_if_not_stratified,
+    warn_if_unscored,
     weights_differ,
 )
 
@@ -157,6 +159,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             )
             check_oob_score(params, validation[0] is not None, incremental)
             valid = self._validation_data(validation, params, data, ranks)
+            if not incremental:
+                warn_if_unscored(params["scoring"], valid)
             spec, random_state = self._specify(params, data, incremental, ranks)
             state = capture(self.net_) if continuing else None
             scorer = self._scorer(params["scoring"], _weights_of(valid, data))
@@ -172,6 +176,10 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         if checkpoint is not None and self._has_finished() and not checkpoint.keep:
             checkpoint.remove()
         return self
+
+    def _validate_params(self):
+        suggest_optimizer(self.solver)
+        super()._validate_params()
 
     def _resolve(self, continuing):
         """Return the parameters as Python's own values, after all checks."""

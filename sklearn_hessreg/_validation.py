@@ -1,5 +1,6 @@
 """X, y, weights, parameters, device: from what the user gives to what is checked."""
 
+from difflib import get_close_matches
 from inspect import Parameter, signature
 from math import ceil
 from numbers import Integral, Real
@@ -7,9 +8,14 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn import get_config
+from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    validate_parameter_constraints,
+)
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -17,10 +23,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 from skorch.callbacks import BatchScoring, Callback, EpochScoring
+from torch import optim
 
 from sklearn_hessreg._compat import warn_at_caller
 
 ENOUGH = 5  # validation samples from which early stopping decides by more than luck
+SOLVERS = ("adam", "sgd", "lbfgs")
 SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 
 
@@ -40,8 +48,26 @@ def resolve_parameters(params, constraints, caller):
     _check_n(params["k"], params["n"], params["hidden_layer_sizes"])
     _check_solver(params["solver"], params["dropout"])
     _check_callbacks(params["skorch_callbacks"])
+    _check_scorer_name(params["scoring"])
     _check_distributed(params)
     return params
+
+
+def suggest_optimizer(solver):
+    """Refuse the name of an optimizer that torch has as a class."""
+    known = {
+        name.lower(): name for name, kind in vars(optim).items() if _is_class(kind)
+    }
+    if isinstance(solver, str) and solver not in SOLVERS and solver.lower() in known:
+        raise InvalidParameterError(
+            f"solver={solver!r} is not among the names {SOLVERS}. Pass the class: "
+            f"solver=torch.optim.{known[solver.lower()]}."
+        )
+
+
+def _is_class(kind):
+    """Tell whether something is a class of optimizers."""
+    return isinstance(kind, type) and issubclass(kind, optim.Optimizer)
 
 
 def _plain(value):
@@ -98,10 +124,7 @@ def _check_solver(solver, dropout):
             f"dropout={dropout:g} makes the loss random, which solver='lbfgs' cannot "
             "minimise. Use dropout=0, or solver='adam' or 'sgd'."
         )
-    is_optimizer = isinstance(solver, type) and issubclass(
-        solver, torch.optim.Optimizer
-    )
-    if not isinstance(solver, str) and not is_optimizer:
+    if not isinstance(solver, str) and not _is_class(solver):
         raise ValueError(
             f"solver={solver!r} is not allowed. Use 'adam', 'sgd', 'lbfgs' or a "
             "subclass of torch.optim.Optimizer."
@@ -174,6 +197,27 @@ def check_convertible(activation):
             f"activation={activation!r} has no counterpart in scikit-learn, nor then "
             f"in ONNX by way of it. Train with one of {sorted(SKLEARN_ACTIVATIONS)}, "
             "or deploy the estimator itself by skops, pickle or joblib."
+        )
+
+
+def _check_scorer_name(scoring):
+    """Refuse a name that is no scorer's, with the likeliest that are."""
+    names = [*get_scorer_names(), "loss"]
+    if isinstance(scoring, str) and scoring not in names:
+        likely = get_close_matches(scoring, names) or ["loss"]
+        raise ValueError(
+            f"scoring={scoring!r} is no scorer's name. Did you mean "
+            f"{' or '.join(map(repr, likely))}? sklearn.metrics.get_scorer_names() "
+            "lists all; a callable scorer(estimator, X, y) or None is taken too."
+        )
+
+
+def warn_if_unscored(scoring, valid):
+    """Warn where a scorer is named and there are no data to score."""
+    if valid is None and scoring not in (None, "loss"):
+        warn_at_caller(
+            f"scoring={scoring!r} is not used, as there are no validation data. Set "
+            "early_stopping=True, or pass X_val and y_val to fit."
         )
 
 

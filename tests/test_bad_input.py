@@ -27,6 +27,7 @@ PARAMETERS = {
     "curvature": ("gauss", r"'curvature'.*'gauss'"),
     "hidden_layer_sizes": ((5, 0), r"> 0, got \[5, 0\]"),
     "solver": (dict, r"solver=<class 'dict'>.*'adam', 'sgd'"),
+    "scoring": ("lossy", r"scoring='lossy'.*Did you mean 'loss'"),
     "device": ("cuda:99", r"device='cuda:99'.*'cpu'"),
     "learning_rate_init": (0, r"'learning_rate_init'.*Got 0"),
     "dropout": (1.0, r"'dropout'.*Got 1.0"),
@@ -252,3 +253,16 @@ def test_classes_of_several_labels_are_the_numbers_of_the_columns():
     clf = HessianRegularizedMLPClassifier()
     with pytest.raises(ValueError, match=r"2 columns.*\['a', 'b'\].*arange"):
         clf.partial_fit(X, np.stack([Y, 1 - Y], 1), classes=["a", "b"])
+
+
+def test_the_name_of_an_optimizer_of_torchs_is_answered_with_its_class():
+    clf = HessianRegularizedMLPClassifier(solver="adamw")
+    with pytest.raises(ValueError, match=r"solver='adamw'.*torch\.optim\.AdamW"):
+        clf.fit(X, Y)
+
+
+@pytest.mark.parametrize("options", [{"early_stopping": False}, {"k": 0}], ids=str)
+def test_a_scorer_that_has_nothing_to_score_is_warned_of(options):
+    clf = HessianRegularizedMLPClassifier(max_iter=1, scoring="accuracy", **options)
+    with pytest.warns(match="scoring='accuracy' is not used.*early_stopping=True"):
+        clf.fit(X, Y)
