@@ -1,4 +1,4 @@
-"""Display classes, in the manner of scikit-learn; matplotlib is imported when used."""
+"""Display classes in scikit-learn's style; matplotlib is imported only when used."""
 
 from sklearn_hessreg._display._hessian_scores import HessianScoresDisplay
 from sklearn_hessreg._display._label_quality import LabelQualityDisplay

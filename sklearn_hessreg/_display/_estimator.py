@@ -1,4 +1,4 @@
-"""What a display reads from an estimator: its MLP, layers and scores."""
+"""Read what a display needs from an estimator: its MLP, method, data and layers."""
 
 from numbers import Integral
 
@@ -9,7 +9,7 @@ from sklearn_hessreg._base import BaseHessianRegularizedMLP
 
 
 def fitted_mlp(estimator):
-    """Return the fitted MLP itself, out of a pipeline if it is in one."""
+    """Return the fitted MLP itself, taken out of a pipeline if it is in one."""
     mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(mlp, BaseHessianRegularizedMLP):
         raise ValueError(
@@ -22,7 +22,7 @@ def fitted_mlp(estimator):
 
 
 def _describe(estimator):
-    """Say what was passed, and of a pipeline what it ends with."""
+    """Describe what was passed, and what a pipeline ends with."""
     name = f"a {type(estimator).__name__}"
     if isinstance(estimator, Pipeline):
         return f"{name} that ends with a {type(estimator[-1]).__name__}"
@@ -42,12 +42,12 @@ def transformed(estimator, X):
 
 
 def layer_names(mlp):
-    """List the names of the layers, as reinit_history_ has them."""
+    """List the layer names as they appear in reinit_history_."""
     return [f"layers.{i}" for i in range(len(mlp.net_.module_.layers))]
 
 
 def layer_name(mlp, layer):
-    """Turn an index into coefs_, or a name, into the name of a layer."""
+    """Return the name of a layer, given its name or its index in coefs_."""
     names = layer_names(mlp)
     if isinstance(layer, Integral) and -len(names) <= layer < len(names):
         return names[layer]

@@ -1,13 +1,13 @@
-"""Heat maps of matrices of any size: sorted, grouped, drawn, parts outlined."""
+"""Group, average, label and outline heat maps of matrices of any size."""
 
 import numpy as np
 
 
 def group(totals, sort, max_cells):
-    """Deal the indices of an axis to at most `max_cells` groups of neighbours.
+    """Split the indices of an axis into at most `max_cells` groups of neighbours.
 
-    With `sort` neighbours are those of similar total, the largest first. Returns a list
-    of index arrays.
+    With `sort`, neighbours have similar totals, largest first. Returns a list of index
+    arrays.
     """
     order = np.argsort(-totals, kind="stable") if sort else np.arange(len(totals))
     return np.array_split(order, min(max_cells, len(totals)))
@@ -20,12 +20,12 @@ def average(matrix, groups, axis):
 
 
 def edges(groups):
-    """Place the borders of the groups, each as wide as it has members."""
+    """Return the borders of the groups, each as wide as its number of members."""
     return np.cumsum([0, *map(len, groups)]) - 0.5
 
 
 def axis_label(name, groups, sorted_by):
-    """Name an axis and say how it was sorted, if it was, and grouped."""
+    """Name an axis, noting any sorting and grouping."""
     notes = [f"by {sorted_by}"] if sorted_by else []
     if (size := len(groups[0])) > 1:
         notes.append(f"{size} per cell")
@@ -36,7 +36,7 @@ def borders(marked, x, y):
     """List the segments around the marked cells whose edges lie at `x` and `y`."""
     framed = np.pad(marked, 1)
     segments = []
-    # one long segment where cells in a row have the same border
+    # one long segment where consecutive cells have the same border
     for i, changes in enumerate(np.diff(framed.astype(int), axis=0)[:, 1:-1] != 0):
         segments += [((x[a], y[i]), (x[b], y[i])) for a, b in _runs(changes)]
     for j, changes in enumerate(np.diff(framed.astype(int), axis=1)[1:-1].T != 0):
@@ -45,6 +45,6 @@ def borders(marked, x, y):
 
 
 def _runs(flags):
-    """List start and end of each run of true values."""
+    """List the start and end of each run of true values."""
     ends = np.flatnonzero(np.diff(np.pad(flags.astype(int), 1)))
     return ends.reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""HessianScoresDisplay: a layer's scores as a heat map, the top k percent outlined."""
+"""HessianScoresDisplay: a heat map of a layer's scores, top k percent outlined."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -38,9 +38,9 @@ _RANGE = 1e-4
 class HessianScoresDisplay:
     """Scores of the weights of a layer, with the top k percent outlined.
 
-    The rows of the heat map are the layer's units, its columns the layer's inputs, so
-    it has the shape of torch's weight. Colours are logarithmic, from light to dark;
-    zeros and all below a ten-thousandth of the highest score are white.
+    The rows of the heat map are the layer's units and the columns its inputs, so it has
+    the shape of torch's weight. Colours are logarithmic, from light to dark. Zeros and
+    scores below a ten-thousandth of the highest are white.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -48,8 +48,8 @@ class HessianScoresDisplay:
     Parameters
     ----------
     scores : array-like of shape (n_units, n_inputs)
-        Scores as of :func:`hessian_scores`; flatten all dimensions of a convolution but
-        the first.
+        Scores from :func:`hessian_scores`; for a convolution, flatten all dimensions
+        but the first.
     selected : array-like of bool of the same shape, default=None
         The weights to outline.
     title : str, default=None
@@ -125,11 +125,12 @@ class HessianScoresDisplay:
     ) -> Self:
         """Compute and draw the scores of a layer of a fitted MLP.
 
-        They are the exact Hessian's at the trained weights, whatever the estimator's
-        ``importance``, with its ``aggregation``, ``curvature``, ``granularity`` and
-        ``class_weight``. Under ``granularity="unit"`` the units are outlined whose
-        scores together are highest; under ``scope="global"`` the top k percent of the
-        last ``n`` layers together, if the layer is one of them.
+        The scores come from the exact Hessian at the trained weights, whatever the
+        estimator's ``importance``. They use its ``aggregation``, ``curvature``,
+        ``granularity`` and ``class_weight``. Under ``granularity="unit"``, the units
+        with the highest combined scores are outlined. Under ``scope="global"``, the top
+        k percent of the last ``n`` layers together is outlined, if the layer is one of
+        them.
 
         Parameters
         ----------
@@ -137,15 +138,15 @@ class HessianScoresDisplay:
                 HessianRegularizedMLPRegressor or Pipeline
             A fitted estimator, or a fitted pipeline that ends with one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The Hessian samples; all are used. Hidden layers cost time: some hundred
+            The Hessian samples; all are used. Hidden layers take time: a few hundred
             samples are enough.
         y : array-like of shape (n_samples,)
             Their labels.
         layer : int or str, default=-1
             Index of the layer in ``coefs_``, or its name in ``reinit_history_``.
         k : float, default=None
-            Percent of the weights (or units) to outline, from 0 to 100; None takes the
-            estimator's.
+            Percent of the weights (or units) to outline, from 0 to 100; None uses the
+            estimator's ``k``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         ax : matplotlib Axes, default=None
@@ -153,7 +154,8 @@ class HessianScoresDisplay:
         sort : bool or "auto", default="auto"
             Whether to sort units and inputs by their total score, see :meth:`plot`.
         max_cells : int, default=64
-            Units and inputs to draw one by one, see :meth:`plot`.
+            Maximum number of units, and of inputs, to draw one by one, see
+            :meth:`plot`.
         colorbar : bool, default=True
             Whether to draw a colour bar.
         mesh_kw : dict, default=None
@@ -216,9 +218,9 @@ class HessianScoresDisplay:
             Whether to sort units and inputs by their total score, the highest first.
             ``"auto"`` sorts those that are grouped.
         max_cells : int, default=64
-            More units, or inputs, than that are grouped with their neighbours. A cell
-            then shows an average, and is outlined if at least half of its weights are
-            selected.
+            If there are more units, or inputs, than this, neighbours are grouped. A
+            cell then shows an average, and is outlined if at least half of its weights
+            are selected.
         colorbar : bool, default=True
             Whether to draw a colour bar.
         mesh_kw : dict, default=None
@@ -263,7 +265,7 @@ class HessianScoresDisplay:
         )
 
     def _draw_mesh(self, S, mesh_kw):
-        """Draw the scores in colours of logarithmic scale."""
+        """Draw the scores on a logarithmic colour scale."""
         import matplotlib as mpl
 
         top = S.max() if S.max() > 0 else 1.0
@@ -280,7 +282,7 @@ class HessianScoresDisplay:
         )
 
     def _draw_outline(self, outline_kw):
-        """Draw the outline, dark inside light, to stand out from any colour."""
+        """Draw the outline, dark inside light, so it stands out against any colour."""
         from matplotlib.collections import LineCollection
         from matplotlib.patheffects import Normal, Stroke
 
@@ -313,7 +315,7 @@ def _select(method, scores, k):
 
 
 def _title(method, name, k, n_layers):
-    """Name the layer, and what is outlined in it."""
+    """Name the layer and what is outlined in it."""
     name = name.capitalize()
     if k == 0:
         return name
@@ -324,7 +326,7 @@ def _title(method, name, k, n_layers):
 
 
 def _check_matrix(scores):
-    """Return the scores as a matrix of finite numbers."""
+    """Return the scores as a matrix of floats."""
     S = np.asarray(scores, dtype=float)
     if S.ndim != 2:
         raise ValueError(

@@ -25,7 +25,7 @@ _CONSTRAINTS = {
     "threshold": [Interval(Real, 0, 0.5, closed="right")],
     "max_classes": [Interval(Integral, 1, None, closed="left")],
 }
-_LINES = 4  # that are told apart, the last of them for all other classes
+_LINES = 4  # distinct lines, the last of them for all other classes
 
 
 class LabelQualityDisplay:
@@ -37,26 +37,26 @@ class LabelQualityDisplay:
     Parameters
     ----------
     quality : array-like of shape (n_samples,)
-        What ``label_quality`` says of each row.
+        The ``label_quality`` of each row.
     y : array-like of shape (n_samples,)
-        The label that each row has been given.
+        The given label of each row.
     likely : array-like of shape (n_samples,)
-        The label that the networks would give it.
+        The label that the networks would give each row.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        Left, the number of rows of a quality below each threshold, a line for each
-        class given; right, the pairs of labels.
+        Left: the number of rows with quality below each threshold, one line per given
+        class. Right: the pairs of labels.
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
         The lines on the left.
     pairs_ : ndarray of shape (n_shown, n_shown)
-        The numbers on the right: rows labelled as the class of the row, which look like
-        that of the column.
+        The counts on the right: samples labelled as the class of the row that look like
+        the class of the column.
     shown_ : ndarray of shape (n_shown,)
-        These classes: those of which most labels are suspicious.
+        The classes in ``pairs_``: those with the most suspicious labels.
 
     See Also
     --------
@@ -105,9 +105,9 @@ class LabelQualityDisplay:
         estimator : HessianRegularizedMLPClassifier or Pipeline
             A fitted classifier, or a fitted pipeline that ends with one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples, those of training or new ones.
+            The samples, either those of training or new ones.
         y : array-like of shape (n_samples,)
-            The labels that they have been given.
+            The given labels.
         threshold : float, default=0.5
             See :meth:`plot`.
         max_classes : int, default=10
@@ -123,7 +123,7 @@ class LabelQualityDisplay:
         Raises
         ------
         ValueError
-            If the estimator is a regressor, or trained on several labels for a row.
+            If the estimator is a regressor, or was trained on several labels per row.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         mlp = fitted_mlp(estimator)
@@ -157,10 +157,11 @@ class LabelQualityDisplay:
         ax : sequence of two matplotlib Axes, default=None
             Where to draw; None draws in a new figure.
         threshold : float, default=0.5
-            Rows of a lower quality are suspicious; more than 0, and at most 0.5, above
-            which the given label is the most likely one.
+            Rows with lower quality are suspicious. It must be more than 0 and at most
+            0.5; above 0.5, the given label is the most likely one.
         max_classes : int, default=10
-            Classes in the matrix of pairs, those of which most labels are suspicious.
+            Maximum number of classes in the matrix of pairs: those with the most
+            suspicious labels.
 
         Returns
         -------
@@ -186,7 +187,7 @@ class LabelQualityDisplay:
         return self
 
     def _draw_counts(self, ax, quality, y, classes, threshold):
-        """Draw how many rows are below each threshold, for each class given."""
+        """Draw how many rows are below each threshold, for each given class."""
         alone = len(classes) if len(classes) <= _LINES else _LINES - 1
         groups = {str(label): y == label for label in classes[:alone]}
         if alone < len(classes):
@@ -203,7 +204,7 @@ class LabelQualityDisplay:
         ax.get_legend().set_title("labelled", {"size": "small"})
 
     def _draw_pairs(self, ax, y, likely):
-        """Draw how often a label given looks like another one."""
+        """Draw how often a given label looks like another one."""
         shown = np.isin(y, self.shown_) & np.isin(likely, self.shown_)
         self.pairs_ = np.zeros((len(self.shown_),) * 2, dtype=int)
         if shown.any():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # matplotlib is imported only to draw
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
-# counts whose ratio is larger are drawn on a logarithmic axis
+# counts with a larger ratio are drawn on a logarithmic axis
 _LOG_FROM = 20
 _KINDS = ("overlap", "count", "units")
 
@@ -33,8 +33,8 @@ _KINDS = ("overlap", "count", "units")
 class ReinitHistoryDisplay:
     """How many and which weights were re-initialised over the epochs.
 
-    It is recommended to use :meth:`from_estimator`; for a skorch net of your own pass
-    the records of its :class:`HessianReinit`. All parameters are stored as attributes.
+    It is recommended to use :meth:`from_estimator`. For your own skorch net, pass the
+    records of its :class:`HessianReinit`. All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -107,11 +107,11 @@ class ReinitHistoryDisplay:
             What to draw, see :meth:`plot`.
         layer : int or str, default=None
             Index of the layer in ``coefs_``, or its name in ``reinit_history_``; None
-            takes all, or the last under ``kind="units"``.
+            draws all, or the last one under ``kind="units"``.
         ax : matplotlib Axes, default=None
             Where to draw; None draws in a new figure.
         max_cells : int, default=64
-            Units to draw one by one, see :meth:`plot`.
+            Maximum number of units to draw one by one, see :meth:`plot`.
         colorbar : bool, default=True
             Whether to draw a colour bar under ``kind="units"``.
         line_kw : dict, default=None
@@ -155,16 +155,16 @@ class ReinitHistoryDisplay:
             Where to draw; None draws in a new figure.
         kind : {"overlap", "count", "units"}, default="overlap"
             ``"overlap"`` is the share of the re-initialised weights that the previous
-            event had re-initialised too, beside the share to be expected of a choice by
-            chance; ``"count"`` is the number of re-initialised weights (or units);
-            ``"units"`` is a heat map of the share of each output unit's weights, white
-            where there are none.
+            event had also re-initialised, next to the share expected by chance.
+            ``"count"`` is the number of re-initialised weights (or units). ``"units"``
+            is a heat map of the re-initialised share of each output unit's weights,
+            white where there are none.
         layer : str, default=None
-            Name of the layer as in the records; None takes all, or the last one under
+            Name of the layer as in the records; None draws all, or the last one under
             ``kind="units"``.
         max_cells : int, default=64
-            More units than that are sorted by their share over all epochs and grouped
-            with their neighbours in the heat map.
+            If there are more units than this, the heat map sorts them by their share
+            over all epochs and groups neighbours.
         colorbar : bool, default=True
             Whether to draw a colour bar beside the heat map.
         line_kw : dict, default=None
@@ -186,7 +186,7 @@ class ReinitHistoryDisplay:
         self.figure_ = self.ax_.figure
         self.lines_ = self.mesh_ = self.colorbar_ = self.units_ = None
         if kind == "units":
-            # an event's last record is that of the last layer
+            # an event's last record is for the last layer
             name = self.reinit_history[-1]["layer"] if layer is None else layer
             self._draw_units(name, layers[name], max_cells, colorbar, mesh_kw)
         elif kind == "overlap":
@@ -241,7 +241,7 @@ class ReinitHistoryDisplay:
         add_legend(self.ax_)
 
     def _line(self, name, records, key, line_kw):
-        """Draw one number of each record as a line."""
+        """Draw one number from each record as a line."""
         epochs = [record["epoch"] for record in records]
         values = [record[key] for record in records]
         # epochs without a value, such as the first overlap, are shown too
@@ -249,7 +249,7 @@ class ReinitHistoryDisplay:
         return plot_line(self.ax_, epochs, values, self._label(name), line_kw)
 
     def _label(self, name):
-        """Name a layer; an event's last record is that of the last layer."""
+        """Name a layer; an event's last record is for the last layer."""
         return layer_label(name, self.reinit_history[-1]["layer"])
 
     def _draw_units(self, name, records, max_cells, colorbar, mesh_kw):
@@ -280,7 +280,7 @@ class ReinitHistoryDisplay:
 
 
 def _between(epochs):
-    """Place the borders of cells in the middle between neighbouring epochs."""
+    """Return cell borders halfway between neighbouring epochs."""
     gaps = np.diff(epochs) / 2 if len(epochs) > 1 else np.array([0.5])
     inner = epochs[:-1] + gaps[: len(epochs) - 1]
     return np.concatenate([[epochs[0] - gaps[0]], inner, [epochs[-1] + gaps[-1]]])

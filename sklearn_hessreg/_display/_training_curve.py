@@ -33,17 +33,17 @@ class TrainingCurveDisplay:
     loss_curve : array-like of shape (n_epochs,)
         Training loss after each epoch.
     validation_scores : array-like of shape (n_epochs,), default=None
-        Score of the validation data after each epoch, NaN where there is none.
+        Validation score after each epoch, NaN where there is none.
     reinit_epochs : array-like of int, default=()
         The epochs, counted from 1, that start with a re-initialisation.
     score_name : str, default="accuracy"
-        What the validation scores are.
+        Name of the validation score.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        The axes of the loss and, if there are validation scores, those of the scores
-        below it.
+        The axes of the loss and, below them, those of the validation scores if there
+        are any.
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
@@ -145,16 +145,16 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or sequence of two of them, default=None
-            Where to draw. If there are validation scores a single one is divided into
-            two, one below the other. ``axes_`` of another display draws over it. None
-            draws in a new figure.
+            Where to draw. If there are validation scores, a single Axes is divided into
+            two, one below the other. Pass the ``axes_`` of another display to draw over
+            it. None draws in a new figure.
         name : str, default=None
             Label of the curves, for a legend that tells several estimators apart.
         line_kw : dict, default=None
             Passed to matplotlib's ``plot`` for the curves.
         event_kw : dict, default=None
             Passed to matplotlib's ``plot`` for the marks of the re-initialisations.
-            They stand at the lower border between the epochs before and after.
+            The marks are at the lower border, between the epochs before and after.
 
         Returns
         -------
@@ -192,7 +192,7 @@ class TrainingCurveDisplay:
             "linestyle": "None",
             "marker": "|",
             "markersize": 6,
-            "markeredgewidth": min(1, 60 / len(x)),  # apart even where there are many
+            "markeredgewidth": min(1, 60 / len(x)),  # distinct even if there are many
             "color": line.get_color(),
             "label": label,
             "transform": ax.get_xaxis_transform(),
@@ -204,7 +204,7 @@ class TrainingCurveDisplay:
 
 
 def _panels(ax, count):
-    """Return the axes of the curves as an array; a single one is divided if need be."""
+    """Return the axes of the curves as an array; a single one is divided if needed."""
     axes = np.atleast_1d(new_axes(ax))
     if len(axes) == 1 and count == 2:
         axes = _divided(axes[0])

@@ -1,14 +1,14 @@
 r"""Exact curvature scores of weight layers, computed without the Hessian.
 
-For a layer :math:`z_n = W h_n + b` and a loss :math:`J` into which the rows :math:`z_n`
-enter independently of each other, put :math:`B_n = \partial^2 J / \partial z_n^2`. Then
+For a layer :math:`z_n = W h_n + b` and a loss :math:`J` in which the rows :math:`z_n`
+do not interact, let :math:`B_n = \partial^2 J / \partial z_n^2`. Then
 
 .. math:: \frac{\partial^2 J}{\partial W_{ij}\,\partial W_{kl}}
           = \sum_n B_n[i,k]\, h_{nj}\, h_{nl},
           \qquad
           S_{ij} = \sum_{kl} \Bigl|\sum_n B_n[i,k]\, h_{nj}\, h_{nl}\Bigr|.
 
-Layers of another kind are scored from the Jacobian of the outputs, or row by row.
+Other layers are scored from the Jacobian of the outputs, or row by row.
 """
 
 from sklearn_hessreg._hessian._group import ALONE, ranks_of, without_ddp

@@ -1,7 +1,7 @@
-"""Parts of the samples whose forward pass fits into the memory, for scores per sample.
+"""Split samples into parts whose forward pass fits in memory, for per-sample scores.
 
-Such a score adds up what each sample has of it, so that of the parts is added up. The
-loss of a part is that of all outputs, those of the other samples being constants.
+A per-sample score is a sum over samples, so the scores of the parts add up. The loss of
+a part is the loss of all outputs, with those of the other samples held constant.
 """
 
 from collections.abc import Callable
@@ -14,27 +14,27 @@ from sklearn_hessreg._hessian._forward_record import count_samples
 from sklearn_hessreg._hessian._loss import LossByOutputs
 from sklearn_hessreg._hessian._probes import refuse_interaction
 
-# Samples of a first pass, which tells how much each of them holds.
+# Samples in a trial pass that measures how many numbers each sample holds.
 TRIED = 4
 
 
 @dataclass
 class Part:
-    """Some of the samples: the inputs, and the loss as a function of the outputs."""
+    """Some of the samples: their inputs, and the loss as a function of the outputs."""
 
     inputs: object
     loss: Callable
 
 
 class _IndivisibleError(Exception):
-    """The outputs of a sample depend on those that pass beside it, or are unknown."""
+    """A sample's outputs depend on the other samples in the pass, or are unknown."""
 
 
 def split_samples(run, inputs, loss, numbers, least=1):
-    """List the parts, of each of which a pass holds as many numbers as are given.
+    """Split the samples into parts whose passes each hold up to `numbers` numbers.
 
-    `run` makes a forward pass. There are `least` parts or more, but one where samples
-    cannot be parted, or are fewer.
+    `run` makes a forward pass. There are at least `least` parts, but only one if the
+    samples cannot be split or are fewer than that.
     """
     samples = count_samples(inputs)
     try:
@@ -58,7 +58,7 @@ def split_samples(run, inputs, loss, numbers, least=1):
 
 
 def _take(inputs, rows, samples):
-    """Take rows of all inputs that have one for each sample."""
+    """Take rows of every input that has one row per sample."""
 
     def of_samples(x):
         return isinstance(x, torch.Tensor) and x.ndim and len(x) == samples
@@ -67,7 +67,7 @@ def _take(inputs, rows, samples):
 
 
 def _join(run, inputs, samples, slices):
-    """Return the outputs of all samples, made part by part."""
+    """Return the outputs of all samples, computed part by part."""
     found = []
     for rows in slices:
         part = _take(inputs, rows, samples)
@@ -81,7 +81,7 @@ def _join(run, inputs, samples, slices):
 
 
 def _checked(y, count):
-    """Return an output that has a row for each sample, or holds no numbers of any."""
+    """Return an output if it has one row per sample or is a plain value; else raise."""
     rows = isinstance(y, torch.Tensor) and y.ndim > 0 and len(y) == count
     if not (rows or y is None or isinstance(y, bool | int | float | str)):
         raise _IndivisibleError
@@ -89,7 +89,7 @@ def _checked(y, count):
 
 
 def _check_apart(run, inputs, samples, count, outputs):
-    """Compare the outputs of some samples with those that they have beside others."""
+    """Check that some samples' outputs do not depend on the samples beside them."""
     generator = torch.Generator("cpu").manual_seed(0)
     rows = torch.randperm(samples, generator=generator, device="cpu")[:count]
     again, _ = tree_flatten(run(_take(inputs, rows, samples)).outputs)
@@ -98,13 +98,13 @@ def _check_apart(run, inputs, samples, count, outputs):
             continue
         expected = whole[rows]
         allowed = torch.finfo(y.dtype).eps ** 0.5 * expected.abs().max()
-        # not <=, because NaN is the business of whoever looks at the scores
+        # not <=: NaN passes, and is left to whoever uses the scores
         if (y - expected).abs().max() > allowed:
             raise _IndivisibleError
 
 
 def _coupled(loss, outputs):
-    """Tell whether the loss couples any two samples."""
+    """Return whether the loss couples any two samples."""
     copies = tree_map(
         lambda y: y.detach().requires_grad_() if _is_real(y) else y, outputs
     )
@@ -112,12 +112,12 @@ def _coupled(loss, outputs):
 
 
 def _is_real(y):
-    """Tell whether y is a tensor that can have a gradient."""
+    """Return whether y is a tensor that can have a gradient."""
     return isinstance(y, torch.Tensor) and y.is_floating_point()
 
 
 def _loss_of_part(loss, outputs, rows):
-    """Make the loss a function of the outputs of some rows, the others being fixed."""
+    """Make the loss a function of some rows' outputs, with the other rows fixed."""
 
     def put(y, whole):
         if not isinstance(y, torch.Tensor):

@@ -1,4 +1,4 @@
-"""The curvature B_n of the loss by the outputs z_n of a layer, in blocks of rows."""
+"""Curvature B_n of the loss with respect to a layer's outputs z_n, in row blocks."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,11 @@ from sklearn_hessreg._hessian._probes import (
 
 @dataclass
 class GaussNewton:
-    """B_n = A_n' S_n A_n behind a piecewise linear tail.
+    """B_n = A_n' S_n A_n, for a layer followed by a piecewise linear tail.
 
-    A of shape (rows, C, out) holds the derivatives of the outputs by z, S of shape
-    (rows, C, C) the second derivative of the loss by the outputs.
+    A, of shape (rows, C, out), holds the derivatives of the outputs with respect to z.
+    S, of shape (rows, C, C), is the second derivative of the loss with respect to the
+    outputs.
     """
 
     A: torch.Tensor
@@ -27,7 +28,7 @@ class GaussNewton:
     diagonal = False
 
     def one_signed(self):
-        """Tell whether the sign of B_n[i, k] is known to be the same for all n."""
+        """Return whether the sign of B_n[i, k] is known to be the same for all n."""
         return False
 
     def blocks(self, units, columns):
@@ -38,8 +39,8 @@ class GaussNewton:
     def absolute_sums(self, elements):
         """Return sum_k |B_n[i,k]|, of shape (rows, out), from each row's active units.
 
-        A unit behind which nothing moves has a zero row and column in B_n, so the units
-        that are active for a row are gathered; rows of like number go together.
+        A unit that moves no output has a zero row and column in B_n. So only the active
+        units of each row are gathered, and rows with similar counts are batched.
         """
         active = self.A.any(1)
         counts, order = active.sum(1).sort(descending=True)
@@ -65,14 +66,14 @@ class GaussNewton:
 
 @dataclass
 class DoubleBackward:
-    """B_n[i, :] from one derivative of the gradient g_n[i] by delta, for any tail."""
+    """B_n[i, :] for any tail, by differentiating the gradient g_n[i] in delta."""
 
     g: torch.Tensor
     delta: torch.Tensor
     diagonal = False
 
     def one_signed(self):
-        """Tell whether the sign of B_n[i, k] is known to be the same for all n."""
+        """Return whether the sign of B_n[i, k] is known to be the same for all n."""
         return False
 
     def blocks(self, units, columns):
@@ -94,7 +95,7 @@ class DoubleBackward:
 
 
 def why_not_gauss_newton(head, delta, elements):
-    """Tell why B_n = A_n' S_n A_n is wrong or no gain; None if it is right."""
+    """Return why B_n = A_n' S_n A_n is wrong or not worth it, or None to use it."""
     rows, out = delta.shape
     if not head.has_rows(rows):
         return "the outputs have other rows than the layer"

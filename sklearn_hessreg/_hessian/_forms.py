@@ -1,44 +1,44 @@
-"""The curvature by C outputs, S_n of the loss or B_n of a layer: mostly in two forms.
+"""Forms of the curvature of C outputs, S_n of the loss or B_n of a layer: mostly two.
 
-It is diagonal, S_n = diag(d_n), if each output has a loss of its own, and behind a
-softmax p_n it is S_n = w_n (diag(p_n) - p_n p_n'). Which one it is is seen on the
-numbers: the form that is found from one product S u is kept if it foretells another
-one, for all rows at once, so rows do not interact either. A form has the products with
-S_n, its blocks, its absolute row sums, and whether the signs are the same for all n.
+It is diagonal, S_n = diag(d_n), if each output has its own loss. After a softmax p_n it
+is S_n = w_n (diag(p_n) - p_n p_n'). The numbers decide which: a form found from one
+product S u is kept if it predicts another, for all rows at once, which also shows that
+rows do not interact. A form provides products with S_n, its blocks, its absolute row
+sums, and whether the signs are the same for all n.
 """
 
 import torch
 
 from sklearn_hessreg._hessian._probes import powers_of_two_like
 
-# Elements of a temporary that stays in a processor's cache.
+# Elements of a temporary that fits in a processor's cache.
 CACHE_ELEMENTS = 2**16
 
 
 def find_form(times, z, u, Su):
     """Return the form of S_n at the outputs z, or None.
 
-    `times` gives a product S_n u_n, one of which is given, for almost any u.
+    `times` computes products S_n u_n. Su is the one for u, which can be almost any.
     """
     p = z.softmax(1)
     top = p.argmax(1, keepdim=True)
     column = times(torch.zeros_like(z).scatter_(1, top, 1))
-    others = column.scatter(1, top, 0)  # not in place: torch has zeros that refuse
+    others = column.scatter(1, top, 0)  # not in place: some zeros of torch refuse
     if others.numel() and max(others.max(), -others.min()) > _denormal(z):
         return Softmax.find(p, top, -others.sum(1, keepdim=True), z, u, Su)
     return Diagonal.find(times, z)
 
 
 def _denormal(z):
-    """Return a size below which the numbers that make up a product are rounded."""
+    """Return a size below which the terms of a product are rounded."""
     limits = torch.finfo(z.dtype)
     return 2**10 * limits.eps * limits.tiny
 
 
 def _exceeds(x, limits):
-    """Tell whether any element of x is larger than its limit."""
-    # not <=, because NaN is the business of whoever looks at the scores; the largest,
-    # because any() takes ten times as long
+    """Return whether any element of x exceeds its limit."""
+    # not <=: NaN passes, and is left to whoever uses the scores; max(), because any()
+    # takes ten times as long
     return bool(x.numel()) and bool((x - limits).max() > 0)
 
 
@@ -54,8 +54,8 @@ class Diagonal:
     def find(cls, times, z):
         """Return S_n in this form, or None.
 
-        Powers of two go through derivatives that keep to their own output unrounded, so
-        the product that was foretold is met to the bit.
+        Powers of two pass unrounded through derivatives that stay within one output, so
+        a correct prediction matches to the bit.
         """
         d = times(torch.ones_like(z))
         u = powers_of_two_like(z)
@@ -63,11 +63,11 @@ class Diagonal:
 
     @property
     def size(self):
-        """C, the number of outputs of a row."""
+        """C, the number of outputs per row."""
         return self.d.shape[1]
 
     def take(self, rows):
-        """Return S_n of some rows n."""
+        """Return S_n for some rows n."""
         return Diagonal(self.d[rows])
 
     def times(self, A):
@@ -84,15 +84,15 @@ class Diagonal:
         return self.d.T[units][:, :, None] * same[:, None]
 
     def one_signed(self):
-        """Tell whether the sign of S_n[i, k] is the same for all n."""
+        """Return whether the sign of S_n[i, k] is the same for all n."""
         return bool(((self.d >= 0).all(0) | (self.d <= 0).all(0)).all())
 
 
 class Softmax:
     """S_n = w_n (diag(p_n) - p_n p_n'), to the relative accuracy of p_n.
 
-    `top` is the number of the largest p_n[k] =: p_n[top]; `rest` is 1 - p_n, for the
-    largest as the sum of the others, which is not rounded to zero where p_n nears 1.
+    `top` is the index of the largest p_n[k]. `rest` is 1 - p_n; for the largest it is
+    the sum of the others, which does not round to zero as p_n[top] nears 1.
     """
 
     diagonal = False
@@ -104,8 +104,8 @@ class Softmax:
     def find(cls, p, top, product, z, u, Su):
         """Return S_n in this form, or None; `product` is w_n p_n[top] (1 - p_n[top]).
 
-        It was seen as minus the sum of the other elements of S_n e_top. No difference
-        is taken, so w_n is as accurate as p_n.
+        `product` is minus the sum of the other elements of S_n e_top. This takes no
+        difference, so w_n is as accurate as p_n.
         """
         largest = p.gather(1, top)
         others = p.scatter_(1, top, 0).sum(1, keepdim=True)
@@ -118,10 +118,10 @@ class Softmax:
         return found if all(foretold) else None
 
     def _foretells(self, z, u, Su):
-        """Tell whether S_n u_n is met, each element but for its own rounding.
+        """Return whether S_n u_n equals Su, up to the rounding of each element.
 
-        p_n[k] is wrong by -log(p_n[k] / p_n[top]) roundings, and sums over k by those
-        of C terms, of which most cancel.
+        p_n[k] is off by -log(p_n[k] / p_n[top]) roundings, and a sum over k by those of
+        its C terms, most of which cancel.
         """
         limits = torch.finfo(z.dtype)
         spread = z.amax(1, keepdim=True) - z.amin(1, keepdim=True)
@@ -133,18 +133,18 @@ class Softmax:
 
     @property
     def size(self):
-        """C, the number of outputs of a row."""
+        """C, the number of outputs per row."""
         return self.p.shape[1]
 
     def take(self, rows):
-        """Return S_n of some rows n."""
+        """Return S_n for some rows n."""
         return Softmax(self.w[rows], self.p[rows], self.rest[rows], self.top[rows])
 
     def times(self, A):
         """Return S_n A_n, of shape (rows, C, k).
 
-        S_n has no part in what all rows of A_n have in common: the row of the largest
-        p_n is taken off, so that nothing cancels where it nears 1.
+        S_n ignores what all rows of A_n have in common. So the row of the largest p_n
+        is subtracted first, and nothing cancels as that p_n nears 1.
         """
         p, w = self.p.to(A), self.w.to(A)
         A = A - A.gather(1, self.top[:, :, None].expand(-1, 1, A.shape[2]))
@@ -167,12 +167,12 @@ class Softmax:
         return torch.where(same, (wp * self.rest.T[units])[:, :, None], block)
 
     def one_signed(self):
-        """Tell whether the sign of S_n[i, k] is the same for all n."""
+        """Return whether the sign of S_n[i, k] is the same for all n."""
         return bool((self.w >= 0).all() | (self.w <= 0).all())
 
 
 class Dense:
-    """S_n of any other form; `compute` makes it of shape (rows, C, C)."""
+    """S_n of any other form; `compute` returns it in shape (rows, C, C)."""
 
     def __init__(self, compute):
         self.compute = compute
@@ -180,13 +180,13 @@ class Dense:
 
     @property
     def S(self):  # noqa: N802
-        """S_n, of shape (rows, C, C), computed when it is first asked for."""
+        """S_n, of shape (rows, C, C), computed on first use."""
         if self._S is None:
             self._S = self.compute()
         return self._S
 
     def take(self, rows):
-        """Return S_n of some rows n."""
+        """Return S_n for some rows n."""
         return Dense(lambda: self.S[rows])
 
     def times(self, A):

@@ -1,4 +1,4 @@
-"""One forward pass in evaluation mode: what each weight layer saw, and how often."""
+"""Record of one forward pass in evaluation mode: each weight layer's uses and calls."""
 
 import threading
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from sklearn_hessreg._hessian._twice_differentiable import (
 )
 from sklearn_hessreg._hessian._weight_uses import Watch
 
-# the forward methods of which the formulas know that they are linear in the weight
+# forward methods that the formulas know to be linear in the weight
 _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)
 
 
@@ -25,9 +25,9 @@ _CONVOLUTIONS = (nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)
 class Use:
     """One call of a layer: its inputs h and its results z = W h + b.
 
-    For a linear layer they are matrices, one row for each vector it was given. `delta`
-    is z in the graph, where nothing writes to it; `live` has the inputs as they were
-    given, with the node that they came from, and `node` is that of the results that the
+    For a linear layer both are matrices, with one row per input vector. `delta` is z in
+    the graph, where nothing writes to it. `live` holds the inputs as they were given,
+    and `source` is the node they came from. `node` is the node of the results that the
     network went on with.
     """
 
@@ -47,8 +47,8 @@ class Use:
 class Trace:
     """A forward pass: its outputs, and how the layers were used in it.
 
-    `state` has what stood in for the parameters, among them for the module's `own`
-    weights of the named layers, for which `keys` has their names.
+    `state` holds the stand-ins for the parameters. `own` holds the module's own weights
+    of the named layers, and `keys` maps layers to the names of their weights.
     """
 
     state: dict
@@ -64,27 +64,27 @@ class Trace:
 
     @property
     def numbers(self):
-        """How many the pass holds: results, copies of h and z, factors behind z."""
+        """How many the pass holds: results, copies of h and z, factors after z."""
         uses = [use for uses in self.uses.values() for use in uses]
         return self._counted + sum(u.h.numel() + 4 * u.delta.numel() for u in uses)
 
 
 def is_linear(layer):
-    """Tell whether the layer computes W h + b for every vector it is given."""
+    """Return whether the layer computes W h + b for every vector it is given."""
     return type(layer).forward is nn.Linear.forward and "forward" not in vars(layer)
 
 
 def is_convolution(layer):
-    """Tell whether the layer computes a convolution with its weight."""
+    """Return whether the layer computes a convolution with its weight."""
     return type(layer).forward in _CONVOLUTIONS and "forward" not in vars(layer)
 
 
 def trace(module, inputs, names, watched, all_gradients=False):
-    """Run the module, its parameters constant but for the weights of the named layers.
+    """Run the module with all parameters constant but the named layers' weights.
 
-    With `all_gradients` the others are no constants if they are none in the module.
-    If those layers are linear or convolutional, their uses are recorded. Of the layers
-    `watched` the calls are counted.
+    With `all_gradients`, parameters that have a gradient in the module keep it. Uses of
+    the named layers are recorded if they are linear or convolutional. Calls of the
+    `watched` layers are counted.
     """
     args, kwargs = _arguments(inputs)
     parameters = dict(module.named_parameters())
@@ -111,26 +111,26 @@ def trace(module, inputs, names, watched, all_gradients=False):
 
 
 def _weight_keys(module, layers, parameters):
-    """Map layers to the names of their weights; without those that are parametrised."""
+    """Map layers to the names of their weights, leaving out parametrised ones."""
     keys = {id(p): key for key, p in parameters.items()}
     weights = {n: module.get_submodule(n)._parameters.get("weight") for n in layers}
     return {name: keys[id(W)] for name, W in weights.items() if W is not None}
 
 
 def _stand_ins(module, parameters, needed):
-    """Make what stands in for parameters and buffers; those needed have gradients."""
+    """Make stand-ins for parameters and buffers; those in `needed` have gradients."""
     state = {key: without_inference(p.detach()) for key, p in parameters.items()}
     for key in needed:
         state[key].requires_grad_()
-    # cloned, because a network may count in a buffer
+    # cloned, because a network may keep a counter in a buffer
     return state | {key: b.detach().clone() for key, b in module.named_buffers()}
 
 
 @contextmanager
 def _hooks(module, names, uses):
-    """Record the uses of the linear and the convolutional layers."""
+    """Record the uses of the linear and convolutional layers."""
     handles = [
-        # first of the layer's hooks, so that z is W h + b
+        # before the layer's other hooks, so that z is W h + b
         layer.register_forward_hook(
             _record(uses.setdefault(name, [])), with_kwargs=True, prepend=True
         )
@@ -146,7 +146,7 @@ def _hooks(module, names, uses):
 
 @contextmanager
 def _unfrozen(weights):
-    """Let the graph tell where the module uses its own weights, the frozen ones too."""
+    """Let the graph show where the module uses its own weights, even frozen ones."""
     frozen = [w for w in weights if not (w.requires_grad or w.is_inference())]
     try:
         for w in frozen:
@@ -158,7 +158,7 @@ def _unfrozen(weights):
 
 
 def _arguments(inputs):
-    """Return what the module is called with, positions and keywords."""
+    """Return the positional and keyword arguments to call the module with."""
     if isinstance(inputs, Mapping):
         args, kwargs = (), dict(inputs)
     else:
@@ -167,7 +167,7 @@ def _arguments(inputs):
 
 
 def _check_arguments(module, inputs, args, kwargs):
-    """Say that the module's forward method takes other arguments, if it does."""
+    """Raise ValueError if the module's forward method takes other arguments."""
     try:
         signature(module.forward).bind(*args, **kwargs)
     except TypeError as error:
@@ -179,7 +179,7 @@ def _check_arguments(module, inputs, args, kwargs):
 
 
 def count_samples(inputs):
-    """Return the first size of the first tensor among the inputs."""
+    """Return the length of the first tensor among the inputs."""
     found = (x for x in tree_leaves(inputs) if isinstance(x, torch.Tensor))
     batch = next(found, None)
     if batch is None or batch.ndim == 0 or len(batch) == 0:
@@ -196,9 +196,9 @@ def _record(uses):
     thread = threading.get_ident()
 
     def hook(layer, args, kwargs, z):
-        if threading.get_ident() != thread:  # which predicts with the module meanwhile
+        if threading.get_ident() != thread:  # another one is predicting
             return z
-        # nothing here is a use of a weight, and watching takes as long as doing it
+        # nothing here uses a weight, and watching would take as long as the work
         with torch._C.DisableTorchFunction():
             given = args[0] if args else kwargs["input"]
             use, result = _split(given, z, is_linear(layer))
@@ -209,8 +209,8 @@ def _record(uses):
 
 
 def _split(given, z, linear):
-    """Make a Use of a layer's input and its result, and a copy to go on with."""
-    # cloned, because the network may go on to change h, and z, in place
+    """Return a Use of a layer's input and result, and a copy of the result to use."""
+    # cloned, because the network may later change h and z in place
     h, delta = given.detach().clone(), z
     if linear and z.ndim != 2:
         h, delta = h.reshape(-1, h.shape[-1]), z.reshape(-1, z.shape[-1])

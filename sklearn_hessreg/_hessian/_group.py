@@ -1,7 +1,7 @@
-"""Processes of torch.distributed that score together: what they say to each other.
+"""Communication between torch.distributed processes that score together.
 
-Every exchange tells at which stage a process is and whether it failed, so that one that
-fails, or was given something else than the others, stops all of them with a message.
+Every exchange carries each process's stage and whether it failed. So a process that
+fails, or was given something different, stops all of them with a message.
 """
 
 import logging
@@ -15,17 +15,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sklearn_hessreg._hessian._rank_checks import check_alike, check_sharing, digest
 
-# Seconds after which a process says what it is waiting for.
+# Seconds before a process logs what it is waiting for.
 PATIENCE = 60.0
 
 logger = logging.getLogger("sklearn_hessreg")
 
 
 def ranks_of(group=None):
-    """Return the processes of a group, or that this one works alone.
+    """Return the processes of a group, or ALONE if this one works alone.
 
-    None stands for all processes that torch.distributed was initialised for, False for
-    this one.
+    None means all processes that torch.distributed was initialised for. False means
+    only this one.
     """
     if group is False or not (dist.is_available() and dist.is_initialized()):
         return ALONE
@@ -46,10 +46,10 @@ def without_ddp(module):
 
 
 class Share:
-    """Every `size`-th item of what is shared out, from the `rank`-th on.
+    """One process's share of the work: every `size`-th item, starting at the `rank`-th.
 
-    The shares add up to the whole only where all processes have the same items in the
-    same order. So what decides on these is noted in `rules`, and the loss in `losses`.
+    The shares add up to the whole only if all processes have the same items in the same
+    order. So whatever determines these is noted in `rules`, and the loss in `losses`.
     """
 
     def __init__(self, rank=0, size=1):
@@ -57,16 +57,16 @@ class Share:
         self.rules, self.losses = [], []
 
     def of(self, items, order=None):
-        """Return the slice of the items, which are in this order; their name is noted.
+        """Return this share as a slice; note the name of the items and their order.
 
-        Slices keep to views, so that the whole costs nothing.
+        Slices give views, so taking the whole costs nothing.
         """
         if self.size > 1:
             self.rules.append((items, None if order is None else digest(order)))
         return slice(self.rank, None, self.size)
 
     def note_loss(self, J):
-        """Note the loss that was differentiated, and what rounding may do to it."""
+        """Note the loss that was differentiated, and its rounding tolerance."""
         if self.size > 1:
             self.losses.append((J.item(), torch.finfo(J.dtype).eps ** 0.5))
 
@@ -75,23 +75,23 @@ WHOLE = Share()
 
 
 class Alone:
-    """One process in the place of several: it computes, and there is nobody to tell."""
+    """A single process with the methods of Ranks, and nobody to talk to."""
 
     rank, size = 0, 1
 
     def gather(self, stage, compute):
-        """Return what the only process computes, in a list."""
+        """Return the only process's result, in a list."""
         return [compute()]
 
     def attempt(self, stage, compute):
-        """Compute something."""
+        """Return the result of `compute`."""
         return compute()
 
     def agree(self, stage, describe):
-        """Agree with oneself."""
+        """Do nothing: there is nobody to disagree with."""
 
     def score(self, stage, describe, compute, buffers=()):
-        """Compute the whole."""
+        """Compute the whole score."""
         return compute(WHOLE)
 
     def add_up(self, x):
@@ -106,18 +106,18 @@ ALONE = Alone()
 
 
 class Ranks:
-    """The processes of a group, of which this one has the number `rank`.
+    """The processes of a group, of which this one has number `rank`.
 
-    All of them have to call the same methods in the same order.
+    All of them must call the same methods in the same order.
     """
 
     def __init__(self, group, rank, size):
         self.group, self.rank, self.size = group, rank, size
 
     def gather(self, stage, compute):
-        """Compute something in every process and return the results of all.
+        """Run `compute` in every process and return all results.
 
-        Where one fails, it raises its error and the others say which it was.
+        If one process fails, it raises its error, and the others report which it was.
         """
         failure, result = None, b""
         try:
@@ -135,19 +135,19 @@ class Ranks:
         return [pickle.loads(result) for _, _, result in found]
 
     def attempt(self, stage, compute):
-        """Compute something here, which must not fail in any of the processes."""
+        """Return the result of `compute`; raise if it fails in any process."""
         results = []
         self.gather(stage, lambda: results.append(compute()))
         return results[0]
 
     def agree(self, stage, describe):
-        """Refuse to go on where the processes do not describe the same."""
+        """Raise an error if the processes' descriptions differ."""
         check_alike(self.gather(f"{stage}, comparing", describe))
 
     def score(self, stage, describe, compute, buffers=()):
-        """Add up what `compute` returns, a dict of tensors, of each process's share.
+        """Run `compute` on each process's share and add up its dicts of tensors.
 
-        The `buffers` of the first process are taken before.
+        The first process's `buffers` are broadcast beforehand.
         """
         self.agree(stage, describe)
         self.broadcast(buffers)
@@ -163,7 +163,7 @@ class Ranks:
         return {name: self.add_up(S) for name, S in scores.items()}
 
     def add_up(self, x):
-        """Overwrite a tensor with the sum of those of all processes; return it."""
+        """Overwrite a tensor with its sum over all processes; return it."""
         dist.all_reduce(x, group=self.group)
         return x
 
@@ -178,7 +178,7 @@ class Ranks:
 
     @contextmanager
     def _waiting(self, stage):
-        """Say after a while that others are waited for, and at the end that in vain."""
+        """Warn if the wait for the others is long, and name the stage if it fails."""
         here = f"Rank {self.rank} of {self.size}"
         advice = (
             "All processes of the group have to take part, with the same calls in the "
@@ -199,7 +199,7 @@ class Ranks:
             timer.cancel()
 
     def _check(self, stage, found):
-        """Raise what went wrong in other processes."""
+        """Raise an error if another process failed or is at another stage."""
         for rank, (at, said, _) in enumerate(found):
             if said is not None:
                 raise RuntimeError(f"Rank {rank} failed at: {at}. {said}")

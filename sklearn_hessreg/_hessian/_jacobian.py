@@ -1,10 +1,10 @@
-"""Scores of a layer from the Jacobian of the outputs by its weight.
+"""Scores of a layer from the Jacobian of the outputs with respect to its weight.
 
 Where the outputs are piecewise linear in the weight W, whatever the layer does with it,
 
     d2J / dW2 = sum_n G_n' S_n G_n,      G_n = d outputs_n / dW,
 
-with S_n the second derivative of the loss by the outputs of sample n.
+with S_n the second derivative of the loss with respect to the outputs of sample n.
 """
 
 import torch
@@ -15,7 +15,7 @@ from sklearn_hessreg._hessian._group import WHOLE
 
 
 def jacobian_by_weight(layer, uses, head, samples):
-    """Return G of shape (samples, C, weights): the sum over the uses of the layer."""
+    """Return G, of shape (samples, C, weights), summed over the uses of the layer."""
     return sum(
         _use_jacobian(layer, use, head.jacobian(use.delta), samples) for use in uses
     )
@@ -27,9 +27,9 @@ def product(G, head, R):
 
 
 def score(G, SG, curvature, elements, share=WHOLE):
-    """Add up |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight.
+    """Sum |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight.
 
-    Of the first weights only those of the `share` are computed.
+    Only the `share` of the first weights is computed.
     """
     alive = G.any(0).any(0)  # the others' rows and columns are exactly zero
     own = alive.nonzero()[:, 0][share.of("weights", alive)]
@@ -43,7 +43,7 @@ def score(G, SG, curvature, elements, share=WHOLE):
 
 
 def _use_jacobian(layer, use, A, samples):
-    """Apply the layer's own derivative by its weight to the outputs' by its result."""
+    """Pull the outputs' derivatives A back from the layer's result to its weight."""
     weight, C = layer.weight.detach(), A.shape[1]
     A, h = A.to(weight.dtype), use.h.to(weight.dtype)
     if is_linear(layer):
@@ -59,7 +59,7 @@ def _use_jacobian(layer, use, A, samples):
 
 
 def _mean_loss_sums(G, SG, elements):
-    """Sum |G' SG|, block of rows by block of rows."""
+    """Sum |G' SG| over its columns, one block of rows at a time."""
     step = max(1, elements // (8 * max(1, SG.shape[1])))
     return torch.cat([(part.T @ SG).abs_().sum(1) for part in G.split(step, 1)])
 

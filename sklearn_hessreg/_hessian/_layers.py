@@ -1,4 +1,4 @@
-"""Which layers of a module have a weight matrix, and which of them are scored."""
+"""Find the layers of a module that have a weight matrix, and choose those to score."""
 
 from numbers import Integral
 
@@ -11,13 +11,13 @@ def weight_layers(module):
     """List the names of the modules that own a weight matrix, in registration order.
 
     A weight that several layers share is listed once, under the last of them. The gains
-    of normalisation layers are no weight matrices, whatever their shape.
+    of normalisation layers are not weight matrices, whatever their shape.
     """
     names = {}
     for name, layer in module.named_modules():
         _check_callable(name, layer)
         own = layer._parameters.get("weight")  # named_parameters is ten times slower
-        # a parametrised weight is not read: some change by it, in training mode
+        # a parametrised weight is not read: in training mode, reading changes some
         weight = layer if own is None and _is_parametrised(layer) else own
         gain = isinstance(layer, nn.LayerNorm | nn.RMSNorm)
         if weight is None or gain or (weight is own and own.ndim < 2):
@@ -28,7 +28,7 @@ def weight_layers(module):
 
 
 def _check_callable(name, layer):
-    """Refuse modules that torch cannot call with other weights than their own."""
+    """Reject modules that torch cannot call with weights other than their own."""
     if isinstance(layer, torch.jit.ScriptModule):
         raise ValueError(
             f"Module {name!r} is a {type(layer).__name__} of torch.jit, whose weights "
@@ -42,13 +42,13 @@ def _check_callable(name, layer):
 
 
 def _is_parametrised(layer):
-    """Tell whether a layer computes its weight from other parameters."""
-    hooked = isinstance(vars(layer).get("weight"), torch.Tensor)  # torch.nn.utils'
+    """Return whether a layer computes its weight from other parameters."""
+    hooked = isinstance(vars(layer).get("weight"), torch.Tensor)  # by torch.nn.utils
     return hooked or is_parametrized(layer, "weight")
 
 
 def select_layers(module, n, names):
-    """Take the last `n` of the module's weight layers `names`, or all for None."""
+    """Return the last `n` of the module's weight layers `names`, or all for None."""
     if not names:
         raise ValueError(
             f"{type(module).__name__} has no trainable layer with a weight matrix, so "
@@ -61,13 +61,13 @@ def select_layers(module, n, names):
             f"({', '.join(names)}), so n must be an integer from 1 to "
             f"{len(names)}, or None for all. Choose a smaller n."
         )
-    last = names[-int(n) :]  # -n of numpy's unsigned numbers is positive
+    last = names[-int(n) :]  # int, because -n is positive for numpy's unsigned
     check_names(module, last, names)
     return last
 
 
 def check_names(module, names, known):
-    """Refuse names that are not among the known, and weights that are no parameters."""
+    """Reject unknown names, and weights that are not parameters."""
     for name in names:
         if name not in known:
             raise ValueError(
@@ -85,7 +85,7 @@ def check_names(module, names, known):
 
 
 def check_executed(names, executed):
-    """Refuse named layers of which none was run."""
+    """Reject named layers if none of them ran."""
     if not any(name in executed for name in names):
         raise ValueError(
             f"Layers {names} were not used in the forward pass; executed were "
@@ -94,7 +94,7 @@ def check_executed(names, executed):
 
 
 def check_order(names, executed, candidates):
-    """Refuse named layers that were not the last of the candidates to run."""
+    """Reject named layers that were not the last of the candidates to run."""
     present = {name for name in names if name in executed}
     ordered = [name for name in executed if name in (candidates or names)]
     last = ordered[len(ordered) - len(present) :]

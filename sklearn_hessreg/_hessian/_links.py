@@ -1,10 +1,10 @@
-"""What lies between consecutive linear layers, if it is a factor for each unit.
+"""Links between consecutive linear layers that scale each unit by a factor.
 
-Then B_n goes from layer to layer, the outputs' derivatives by matrix products:
+B_n then passes from layer to layer, as matrix products give the outputs' derivatives:
 
-    A_n by the layer before = A_n W diag(d_n),      d_n = dh_n / dz_n,
+    A_n of the layer before = A_n W diag(d_n),      d_n = dh_n / dz_n,
 
-with h the inputs of the layer with the weight W, z the results of the one before.
+with h the inputs of the layer with weight W, and z the results of the one before.
 """
 
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from sklearn_hessreg._hessian._probes import (
     random_like,
 )
 
-# Elements of B_n, of some rows n, that are computed at once.
+# Elements of B_n, over some rows n, that are computed at once.
 CHUNK_ELEMENTS = 2**20
 
-# Units in a block of B_n, of which those below the diagonal are left out.
+# Units in a block of B_n; blocks below the diagonal are skipped.
 _BLOCK = 128
 
 
 @dataclass
 class Link:
-    """The weight W of a layer, and the factors d between its inputs and `before`'s z.
+    """A layer's weight W, and the factors d from layer `before`'s z to its inputs.
 
-    d has the shape (rows, out) of z.
+    d has the same shape as z, (rows, out).
     """
 
     before: str
@@ -41,10 +41,10 @@ class Link:
 
 
 def find_links(uses, weights, head):
-    """List the links between layers, the last first, up to the first that is none.
+    """List the links between layers, last first, stopping where two are not linked.
 
-    `uses` and `weights` have the layers by their names in the order of their calls; the
-    results of the last one are the outputs of `head`.
+    `uses` and `weights` are keyed by layer name, in call order. The results of the last
+    layer are the outputs of `head`.
     """
     links = []
     for name, before in pairwise([*uses][::-1]):
@@ -63,9 +63,9 @@ def find_links(uses, weights, head):
 
 
 def _factors(h, z):
-    """Return the derivative of h by z, if it is constant and a factor for each element.
+    """Return dh / dz if it is a constant factor for each element, else None.
 
-    Powers of two go through it unrounded, so what was foretold is met to the bit.
+    Powers of two pass through it unrounded, so a correct prediction matches to the bit.
     """
     (d,) = gradients(h, [z], grad_outputs=torch.ones_like(h), create_graph=True)
     if d.requires_grad and derivatives([d], [z], [random_like(z)])[0].any():
@@ -77,7 +77,7 @@ def _factors(h, z):
 def absolute_sums(links, form, elements):
     """Return sum_k |B_n[i,k]|, of shape (rows, out), for each layer `before` a link.
 
-    Only units that are active for a row are computed, rows of like number together.
+    Only each row's active units are computed; rows with similar counts are batched.
     """
     r = {link.before: torch.zeros_like(link.d) for link in links}
     if not links:
@@ -98,8 +98,8 @@ def absolute_sums(links, form, elements):
 
 
 def _add_rows(r, rows, links, active, most, S):
-    """Write what absolute_sums returns for some rows, of which `most` units act."""
-    J = units = None  # derivatives of what S belongs to, by the units that act
+    """Write the absolute sums of some rows, with up to `most` active units, into r."""
+    J = units = None  # derivatives of S's variables in the active units
     for link, acting, m in zip(links, active, most, strict=True):
         if m == 0:
             return
@@ -108,7 +108,7 @@ def _add_rows(r, rows, links, active, most, S):
         J = _before(J, units, link.W, index)
         J = J.mul_(link.d[rows].gather(1, index)[:, None])
         SJ, units = S.times(J), index
-        if m < J.shape[1]:  # B_n is smaller than S_n, and goes on in its place
+        if m < J.shape[1]:  # B_n is smaller than S_n, so it takes its place
             B = J.mT @ SJ
             S, J, sums = Dense(lambda B=B: B), None, B.abs().sum(2)
         else:
@@ -117,18 +117,18 @@ def _add_rows(r, rows, links, active, most, S):
 
 
 def _before(J, units, W, index):
-    """Return J W, of shape (rows, K, m), for the units in `index`; J None is 1.
+    """Return J W, of shape (rows, K, m), for the units in `index`; None is J = 1.
 
-    `units` are those of W's layer that J has, None stands for all. The columns that are
-    asked for are gathered from W, or from a product with all of it, which is the
-    quicker where J has few rows.
+    `units` are the units of W's layer that J covers; None means all. The columns needed
+    are gathered from W, or from a product with all of W, which is quicker if J has few
+    rows.
     """
     if units is None:
         return W.T[index].mT
     if J is None:
         return _submatrices(W, units, index)
     K, gathered = J.shape[1], units.shape[1] * index.shape[1]
-    # in tenths of a nanosecond, as measured: an element gathered, and a product
+    # measured, in tenths of a nanosecond: gathering an element, and a product
     if gathered * (6 + K / 5) < W.numel() * K / 5:
         return J @ _submatrices(W, units, index)
     whole = J.new_zeros(len(J), K, len(W))
@@ -147,7 +147,7 @@ def _submatrices(W, units, index):
 
 
 def _symmetric_sums(J, SJ):
-    """Sum |J' SJ| over its columns; of two symmetric blocks one is computed."""
+    """Sum |J' SJ| over its columns, computing one of each two symmetric blocks."""
     sums = J.new_zeros(len(J), J.shape[2])
     for i in range(0, J.shape[2], _BLOCK):
         M = (J[:, :, i : i + _BLOCK].mT @ SJ[:, :, i:]).abs_()

@@ -15,9 +15,9 @@ from sklearn_hessreg._hessian._probes import (
 class LossByOutputs:
     """The loss as a function of the network's outputs alone, and its derivatives.
 
-    `ys` are the outputs that the loss depends on, as they came from the network, J the
-    loss of copies of them, and v its gradient by these, so that an output that is
-    computed from another one does not count twice.
+    `ys` are the outputs that the loss depends on, as the network returned them. J is
+    the loss of copies of them, and v is its gradient with respect to the copies, so an
+    output computed from another one does not count twice.
     """
 
     def __init__(self, loss, outputs):
@@ -41,9 +41,9 @@ class LossByOutputs:
 
     @property
     def curvature(self):
-        """S_n in the cheapest form that it has, found when it is first asked for.
+        """S_n in its cheapest form, found on first use.
 
-        No cached_property: up to Python 3.11 all threads wait while it computes one.
+        Not a cached_property: up to Python 3.11, all threads wait while it computes.
         """
         if self._curvature is None:
             z = columns(self._xs).detach()
@@ -53,25 +53,25 @@ class LossByOutputs:
         return self._curvature
 
     def samples_interact(self):
-        """Tell whether the loss couples any two rows of its outputs."""
+        """Return whether the loss couples any two rows of its outputs."""
         if self._interact is None:
             counts = {len(x) for x in self._xs if x.ndim}
-            # a form of S_n that was found accounts for all of the derivative
+            # a form found for S_n accounts for the whole derivative
             self._interact = isinstance(self.curvature, Dense) and any(
                 any_groups_interact(self.v, self._xs, count) for count in counts
             )
         return self._interact
 
     def has_rows(self, count):
-        """Tell whether there are outputs, each of them with `count` rows."""
+        """Return whether there are outputs and each has `count` rows."""
         return bool(self.ys) and all(y.ndim and len(y) == count for y in self.ys)
 
     def count_outputs(self):
-        """Return C, the number of outputs of a row."""
+        """Return C, the number of outputs per row."""
         return sum(y[0].numel() for y in self.ys if y.ndim)
 
     def jacobian(self, delta):
-        """Return A_n, every row's outputs differentiated by delta: (rows, C, ...)."""
+        """Return A_n = d outputs_n / d delta_n, of shape (rows, C, ...)."""
         ys = columns(self.ys).unbind(1)
         A = delta.new_empty(len(delta), len(ys), *delta.shape[1:])
         for c, y in enumerate(ys):
@@ -91,7 +91,7 @@ class LossByOutputs:
 
 
 def _is_differentiable(y):
-    """Tell whether y is a real tensor through which a gradient flows."""
+    """Return whether y is a real tensor through which a gradient flows."""
     return isinstance(y, torch.Tensor) and y.requires_grad and not y.is_complex()
 
 
@@ -101,7 +101,7 @@ def count_numbers(outputs):
 
 
 def check_loss(J):
-    """Refuse a loss that is not a single number."""
+    """Reject a loss that is not a single number."""
     if not isinstance(J, torch.Tensor) or J.numel() != 1:
         got = f"shape {tuple(J.shape)}" if isinstance(J, torch.Tensor) else repr(J)
         raise ValueError(
@@ -111,7 +111,7 @@ def check_loss(J):
 
 
 def columns(ys):
-    """Lay several outputs side by side as one matrix, a row for each sample."""
+    """Lay several outputs side by side as one matrix, one row per sample."""
     if len(ys) == 1 and ys[0].ndim == 2:
         return ys[0]
     return torch.cat([y.flatten(1) if y.ndim > 1 else y[:, None] for y in ys], 1)

@@ -1,7 +1,7 @@
-"""Tests on the numbers at hand of the structure that the formulas rely on.
+"""Numerical tests of the structure that the formulas rely on.
 
-Each differentiates once or twice in a random direction: what a structure makes zero is
-zero to the bit, and what it does not is nonzero for almost every direction.
+Each test differentiates once or twice in a random direction. What the structure makes
+zero is zero to the bit; anything else is nonzero for almost every direction.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.utils.checkpoint import CheckpointFunction
 
 
 def gradients(y, xs, **options):
-    """Differentiate y by each x, keeping the graph; zeros where there is none."""
+    """Differentiate y with respect to each x, keeping the graph; zeros without one."""
     if isinstance(y, torch.Tensor) and not y.requires_grad:
         return [torch.zeros_like(x) for x in xs]
     return torch.autograd.grad(
@@ -19,8 +19,8 @@ def gradients(y, xs, **options):
 
 
 def derivatives(gs, xs, us):
-    """Return the derivatives by the xs of the sum of the products of gs and us."""
-    # as grad_outputs, because the sum of a product takes longer to differentiate
+    """Return the derivatives of the sum of all g * u with respect to each x."""
+    # us as grad_outputs, because a sum of products takes longer to differentiate
     moving = [(g, u) for g, u in zip(gs, us, strict=True) if g.requires_grad]
     if not moving:
         return [torch.zeros_like(x) for x in xs]
@@ -28,10 +28,10 @@ def derivatives(gs, xs, us):
 
 
 def random_directions(z):
-    """Draw a direction for each row of z, which are multiples of one, always the same.
+    """Draw a direction for each row of z: multiples of a single one, always the same.
 
-    As good as any other, since what vanishes for almost all multiples of almost all
-    directions is zero; and drawn in no time.
+    They are as good as any others, since what vanishes for almost all multiples of
+    almost all directions is zero. And they take no time to draw.
     """
     generator = torch.Generator("cpu").manual_seed(0)
     options = {"generator": generator, "dtype": z.dtype, "device": "cpu"}
@@ -49,25 +49,25 @@ def random_like(x, seed=0):
 
 
 def powers_of_two_like(x):
-    """Draw powers of two and their negatives, which are multiplied unrounded."""
+    """Draw positive and negative powers of two, which multiply without rounding."""
     u = random_like(x)
     return u.sign() * 2.0 ** (4 * u.abs() % 4).floor()
 
 
 def some_groups_interact(g, xs, count):
-    """Tell whether the derivatives by xs of its gradient g couple groups of its rows.
+    """Return whether the derivatives of the gradient g in xs couple groups of rows.
 
     A random half of the `count` groups is displaced; the gradient of the others must
-    not move. A network or a loss that mixes its samples fails at once, one that mixes
-    few of them may pass.
+    not move. A network or loss that mixes its samples fails at once; one that mixes
+    only a few of them may pass.
     """
     return _displaced_reach_others(g, xs, _displacements(xs), random_half(count))
 
 
 def any_groups_interact(g, xs, count):
-    """Tell the same for certain: for each bit, displace the groups that have it set.
+    """Return the same with certainty, by displacing the groups with each bit set.
 
-    Any two of the groups differ in the bits of their numbers.
+    Any two groups differ in some bit of their numbers.
     """
     numbers, us = torch.arange(count, device="cpu"), _displacements(xs)
     return any(
@@ -77,7 +77,7 @@ def any_groups_interact(g, xs, count):
 
 
 def outputs_follow_groups(outputs, xs, count):
-    """Tell whether row n of every output depends on group n of the rows of xs alone."""
+    """Return whether row n of every output depends only on row group n of xs."""
     half = random_half(count).to(xs[0].device)
     total = sum(
         (y * random_like(y, seed))[half].sum() for seed, y in enumerate(outputs)
@@ -86,9 +86,9 @@ def outputs_follow_groups(outputs, xs, count):
 
 
 def is_locally_linear(outputs, v, x):
-    """Tell whether no output has a second derivative by x that v gives a weight.
+    """Return whether no output that v weights has a second derivative in x.
 
-    Each row has a random weight besides, so that rows do not cancel.
+    Each row also gets a random weight, so that rows do not cancel.
     """
     products = [(y * g).reshape(len(y), -1) for y, g in zip(outputs, v, strict=True)]
     total = sum((p * random_like(p[:, :1]).abs()).sum() for p in products)
@@ -98,21 +98,21 @@ def is_locally_linear(outputs, v, x):
 
 
 def hessian_product(J, W, R):
-    """Return the Hessian of J by W times R, from two derivatives."""
+    """Return the Hessian of J with respect to W, times R, from two derivatives."""
     (G,) = gradients(J, [W], create_graph=True)
     return gradients((G * R).sum(), [W])[0]
 
 
 def agrees(J, W, product, HR=None):
-    """Tell whether `product` is the Hessian times random_like(W), HR, but for rounding.
+    """Return whether `product` is HR, the Hessian times random_like(W), up to rounding.
 
-    A formula whose product differs was applied to a network of another structure. What
-    rounding does is seen by computing the product once more, for 3 R.
+    A formula whose product differs does not fit the network's structure. The effect of
+    rounding is measured by computing the product once more, for 3 R.
     """
     R = random_like(W)
     HR = hessian_product(J, W, R) if HR is None else HR
     difference = (product.view_as(HR) - HR).abs().max()
-    # not <=, because NaN is the business of whoever looks at the scores
+    # not <=: NaN passes, and is left to whoever uses the scores
     if not difference > torch.finfo(HR.dtype).eps ** 0.5 * HR.abs().max():
         return True
     noise = (hessian_product(J, W, 3 * R) / 3 - HR).abs().max()
@@ -120,7 +120,7 @@ def agrees(J, W, product, HR=None):
 
 
 def refuse_interaction():
-    """Refuse curvatures of single samples that interact."""
+    """Raise ValueError: samples that interact have no curvature of their own."""
     raise ValueError(
         "curvature='per_sample' has no meaning here: samples interact in the "
         "network or in the loss, as in batch norm without running statistics. Use "
@@ -137,33 +137,32 @@ def random_half(count):
 
 
 def _displacements(xs):
-    """Draw a random displacement of each x."""
+    """Draw a random displacement for each x."""
     return [random_like(x, seed) for seed, x in enumerate(xs)]
 
 
 def _displaced_reach_others(g, xs, us, groups):
-    """Displace the marked groups of the rows of xs by us; tell if g of others moves."""
+    """Return whether displacing the marked groups of xs by us moves the others' g."""
     groups = groups.to(xs[0].device)
     displaced = [(u.view(len(groups), -1) * groups[:, None]).view_as(u) for u in us]
     return _any_moved(derivatives(g, xs, displaced), ~groups)
 
 
 def _any_moved(gs, groups):
-    """Tell whether a gradient is nonzero in the marked groups of its rows."""
-    # not !=, because NaN is the business of whoever looks at the scores
+    """Return whether a gradient is nonzero in the marked groups of its rows."""
+    # not !=: NaN passes, and is left to whoever uses the scores
     return any(bool((g.reshape(len(groups), -1)[groups].abs() > 0).any()) for g in gs)
 
 
 def check_graph(outputs, J, weights):
-    """Refuse weights used behind the registry's back, and reentrant checkpoints.
+    """Reject weights used behind the registry's back, and reentrant checkpoints.
 
-    `weights` maps names of layers to the module's own weights, in place of which the
-    pass had others: they can be met only through a reference that the module keeps
-    elsewhere.
+    `weights` maps layer names to the module's own weights. The pass used stand-ins for
+    them, so they appear only through a reference that the module keeps elsewhere.
     """
     names = {id(weight): name for name, weight in weights.items()}
     ys = [y for y in tree_leaves(outputs) if isinstance(y, torch.Tensor)]
-    # outputs inside an object that nobody knows are seen from the loss
+    # outputs inside an object of unknown type are found from the loss
     for node in _nodes([y for y in ys if y.requires_grad] or [J]):
         name = names.get(id(getattr(node, "variable", None)))
         if name is not None:
@@ -183,19 +182,19 @@ def check_graph(outputs, J, weights):
 
 
 def reaches(tensors, leaves):
-    """Tell whether the graph behind some tensors leads to any of the leaves."""
+    """Return whether the graph behind some tensors leads to any of the leaves."""
     sought = {id(leaf) for leaf in leaves}
     nodes = _nodes([x for x in tensors if x.requires_grad])
     return any(id(getattr(node, "variable", None)) in sought for node in nodes)
 
 
 def passes_by(tensors, z, through):
-    """Tell whether the graph behind some tensors has a way to z not by `through`."""
+    """Return whether the graph behind some tensors reaches z without `through`."""
     return z.grad_fn in _nodes(tensors, through.grad_fn)
 
 
 def _nodes(tensors, end=None):
-    """Go through all nodes of the graph behind some tensors, and not beyond `end`."""
+    """Yield all nodes of the graph behind some tensors, going no further than `end`."""
     found = {y.grad_fn for y in tensors if y.grad_fn is not None}
     todo = list(found)
     while todo:

@@ -1,4 +1,4 @@
-"""What processes that score together must have in common, described and compared."""
+"""Describe and compare what processes that score together must have in common."""
 
 import hashlib
 
@@ -23,12 +23,12 @@ ADVICE = {
 
 
 def describe_arguments(arguments):
-    """Describe arguments by their names."""
+    """Describe arguments by name."""
     return {"arguments": {name: repr(value) for name, value in arguments.items()}}
 
 
 def describe_module(module, buffers=True):
-    """Describe a module's weights; of `buffers` that do not count the shapes alone."""
+    """Describe a module's weights and buffers; only buffer shapes if not `buffers`."""
     kept = module.named_buffers()
     return {
         "parameters": {name: _print(p) for name, p in module.named_parameters()},
@@ -43,7 +43,7 @@ def describe_samples(*samples):
 
 
 def _print(x, values=True):
-    """Return texts of what must be alike: the form of a tensor, and its numbers."""
+    """Return the texts that must match: a tensor's form, and a digest of its values."""
     if isinstance(x, np.ndarray) and x.dtype.kind in "biufc":
         x = torch.from_numpy(np.array(x))
     if isinstance(x, torch.Tensor):
@@ -54,7 +54,7 @@ def _print(x, values=True):
 
 
 def check_alike(descriptions):
-    """Refuse descriptions that differ from the first, and say what to do."""
+    """Reject descriptions that differ from the first, and say what to do."""
     for rank, other in enumerate(descriptions):
         for section, first in descriptions[0].items():
             if other[section] == first:
@@ -74,7 +74,7 @@ def check_alike(descriptions):
 
 
 def _difference(name, first, other, rank):
-    """Say in what something differs between the first rank and another one."""
+    """Describe how an item differs between the first rank and another."""
     forms = [x[0] if isinstance(x, tuple) else x for x in (first, other)]
     forms = ["missing" if form is None else form for form in forms]
     if forms[0] == forms[1]:
@@ -83,7 +83,7 @@ def _difference(name, first, other, rank):
 
 
 def check_sharing(notes):
-    """Refuse shares that do not add up, from the rules and losses of all ranks."""
+    """Reject shares that do not add up, given the rules and losses of all ranks."""
     rules, losses = notes[0]
     for rank, (others_rules, others_losses) in enumerate(notes):
         for (J, rounding), (other, _) in zip(losses, others_losses, strict=False):
@@ -103,7 +103,7 @@ def check_sharing(notes):
 
 
 def digest(x):
-    """Return a short text that tensors of other bits do not share."""
+    """Return a short hash of a tensor's bits."""
     dense = x.detach() if x.layout == torch.strided else x.detach().to_dense()
     data = dense.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,8 +1,8 @@
-"""Scores of any weight from the rows of its Hessian block, one derivative for each.
+"""Scores of any weight from the rows of its Hessian block, one derivative per row.
 
-Exact whatever the network does with the weight; a row costs about two forward and
-backward passes. The rows are not batched: on a CPU that is no faster, and not every
-operation has a correct rule for it.
+They are exact whatever the network does with the weight. A row costs about two forward
+and backward passes. Rows are not batched: on a CPU that is no faster, and not every
+operation has a correct batching rule.
 """
 
 import torch
@@ -21,14 +21,14 @@ from sklearn_hessreg._hessian._twice_differentiable import TwiceDifferentiable
 
 
 def mean_loss_score(J, W, share=WHOLE):
-    """Add up |d2J / dW dW_kl| over k and l."""
+    """Sum |d2J / dW dW_kl| over k and l."""
     return _absolute_row_sums(J, W, W.shape, share)
 
 
 def per_sample_score(module, loss, J, forward, key, share=WHOLE):
-    """Add up the samples' |d2J_n / dW dW_kl|; each sample has a copy of the weight.
+    """Sum |d2J_n / dW dW_kl| over n, k and l; each sample has a copy of the weight.
 
-    Raises ValueError where that is not the same network: if samples interact.
+    Raises ValueError if that is not the same network, because samples interact.
     """
     samples, W = forward.samples, forward.state[key]
     copies = W.detach().repeat(samples, *[1] * W.ndim).requires_grad_()
@@ -50,7 +50,7 @@ def per_sample_score(module, loss, J, forward, key, share=WHOLE):
 
 
 def _is_sum_of_samples(apart, copies, J, W):
-    """Tell whether the Hessian of J by W is the sum of those by each sample's copy."""
+    """Return whether the Hessian of J in W is the sum of those in the copies of W."""
     samples = len(copies)
     g = gradients(apart, [copies], create_graph=True)
     R = random_like(W).repeat(samples, *[1] * W.ndim)
@@ -77,7 +77,7 @@ def _call_one_by_one(module, key, copies, forward):
 def _absolute_row_sums(J, W, shape, share):
     """Sum |d2J / dW dW_kl| over k and l, for each of the `shape` weights in the share.
 
-    Where W holds several copies of the weights all of them are moved together.
+    If W holds several copies of the weights, all of them move together.
     """
     (g,) = gradients(J, [W], create_graph=True)
     g = g.reshape(-1, shape.numel())

@@ -1,4 +1,4 @@
-"""Scores of named layers: what makes them impossible, the passes and the formulas."""
+"""Score named layers: check that it is possible, run the passes, apply the formulas."""
 
 import math
 from contextlib import contextmanager
@@ -45,8 +45,8 @@ def score_layers(
 ):
     """Score the named layers; those that ran must be the last of `candidates` to run.
 
-    A layer that did not run scores zero; with `must_run` one at least has to. Of a
-    `share` of the work it is the shares of the scores.
+    A layer that did not run scores zero; with `must_run`, at least one must run. For a
+    `share` of the work, return that share of the scores.
     """
     _check_option("aggregation", aggregation, AGGREGATIONS)
     _check_option("curvature", curvature, CURVATURES)
@@ -63,7 +63,7 @@ def score_layers(
         run = passes.trace
         parts = split_samples(run, inputs, loss, numbers // 2, share.size)
         scores = passes.score(parts, curvature, numbers, must_run, share)
-        # what the loss takes from the network beside the outputs is not of parts
+        # a loss that uses more of the network than its outputs cannot be split
         return scores or passes.score(whole, curvature, numbers, must_run, share)
 
     work = count_largest_product(module, inputs, names, curvature)
@@ -75,7 +75,7 @@ def score_layers(
 
 
 def check_layers(module, loss, inputs, targets, names, candidates):
-    """Raise what makes scoring impossible, for the price of one second derivative."""
+    """Raise if scoring is impossible, at the cost of one second derivative."""
     loss = _of_outputs(loss, targets)
 
     def differentiate(**options):
@@ -93,10 +93,10 @@ def check_layers(module, loss, inputs, targets, names, candidates):
 
 
 def _with_checkpoints(compute):
-    """Call `compute`, once more if a part that torch.utils.checkpoint left out differs.
+    """Call `compute`, and once more if torch.utils.checkpoint recomputes differently.
 
-    That part is recomputed with the module's own parameters, and needs as many
-    gradients the first time, which takes memory.
+    A checkpointed part is recomputed with the module's own parameters. So the first
+    time it needs as many gradients, which takes memory.
     """
     try:
         try:
@@ -112,7 +112,7 @@ def _with_checkpoints(compute):
 
 @contextmanager
 def _second_derivatives():
-    """Say what to do where torch has no second derivative."""
+    """Say what to do if torch has no second derivative."""
     try:
         yield
     except NotImplementedError as error:
@@ -123,7 +123,7 @@ def _second_derivatives():
 
 
 def _of_outputs(loss, targets):
-    """Make the loss a function of the outputs alone, twice differentiable."""
+    """Make the loss a twice differentiable function of the outputs alone."""
 
     def loss_of(outputs):
         with TwiceDifferentiable():
@@ -135,7 +135,7 @@ def _of_outputs(loss, targets):
 class _Passes:
     """Passes of samples through the network, and the scores of its named layers.
 
-    With `all_gradients` no parameter is a constant that is none in the module.
+    With `all_gradients`, parameters that have a gradient in the module keep it.
     """
 
     def __init__(self, module, names, candidates, all_gradients=False):
@@ -151,7 +151,7 @@ class _Passes:
         return trace(self.module, inputs, *options)
 
     def weights(self, forward):
-        """List the weights of the layers in a pass."""
+        """List the named layers' weights in a pass."""
         return [forward.state[forward.keys[name]] for name in self.names]
 
     def evaluate(self, part):
@@ -166,9 +166,9 @@ class _Passes:
         return forward, head
 
     def score(self, parts, curvature, numbers, must_run, share):
-        """Add up the scores of the parts; None if the loss is not one of outputs.
+        """Add up the parts' scores; None if the loss uses more than their outputs.
 
-        Several parts are shared out, of one part the work on each layer.
+        Processes share several parts between them, or the work on each layer of one.
         """
         total, executed = dict.fromkeys(self.names, 0), {}
         options = (curvature, numbers, WHOLE if len(parts) > 1 else share)
@@ -188,19 +188,19 @@ class _Passes:
 
 
 def _numbers(module, working_memory):
-    """Return how many numbers like the module's parameters fit into so many MiB."""
+    """Return how many numbers like the module's parameters fit in `working_memory`."""
     size = next(module.parameters()).element_size()
     return int(min(float(working_memory), 2.0**40) * 2**20 / size)
 
 
 def _check_option(name, value, allowed):
-    """Refuse a value that is not one of the allowed strings."""
+    """Reject a value that is not one of the allowed strings."""
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; use one of {list(allowed)}.")
 
 
 def _check_differentiable(J):
-    """Refuse a loss that is not a function of the outputs."""
+    """Reject a loss that is not a function of the outputs."""
     if not J.requires_grad:
         raise ValueError(
             f"loss(outputs, targets) returned {J.item()} without a gradient. Compute "
@@ -209,7 +209,7 @@ def _check_differentiable(J):
 
 
 def _check_working_memory(working_memory):
-    """Refuse a bound on the memory that is not a positive number of MiB."""
+    """Reject a memory limit that is not a positive number of MiB."""
     if not isinstance(working_memory, Real) or not working_memory > 0:
         raise ValueError(
             f"working_memory={working_memory!r} must be a positive number of MiB."
@@ -217,10 +217,10 @@ def _check_working_memory(working_memory):
 
 
 def count_largest_product(module, inputs, names, curvature):
-    """Count them for linear layers on rows; of anything else they count as many.
+    """Count the operations of the largest product; inf unless linear layers on rows.
 
-    The last of the named layers is counted as one whose formula factorises; in the
-    others each unit's part of the streamed Hessian is a product.
+    The last of the named layers counts as one whose formula factorises. In the others,
+    each unit's part of the streamed Hessian is one product.
     """
     weights = [p for p in module.parameters() if p.ndim > 1]
     rows = isinstance(inputs, torch.Tensor) and inputs.ndim == 2

@@ -1,8 +1,8 @@
-"""Which formula scores a layer, and why: from rows of z, the Jacobian, or row by row.
+"""Choose the formula that scores a layer: rows of z, the Jacobian, or row by row.
 
-Every condition is tested on the forward pass at hand, never by the architecture's name,
-and what a formula says the Hessian does to a random direction is compared with what it
-does.
+Every condition is tested on the actual forward pass, never by the architecture's name.
+Each formula's product of the Hessian with a random direction is compared with the one
+from autograd.
 """
 
 import logging
@@ -45,9 +45,9 @@ from sklearn_hessreg._hessian._probes import (
 class Problem:
     """A forward pass and its loss; `elements` bounds the temporaries.
 
-    Of the work on its scores a process does its `share`; theirs add up to the scores.
-    `head` is the loss as a function of the outputs. What else is asked for once is kept
-    by no cached_property: up to Python 3.11 all threads wait while it computes one.
+    Each process does its `share` of the work; the shares add up to the scores. `head`
+    is the loss as a function of the outputs. Other cached values do not use
+    cached_property: up to Python 3.11, all threads wait while one is computed.
     """
 
     module: nn.Module
@@ -74,14 +74,14 @@ class Problem:
         return self.module.get_submodule(name)
 
     def weight(self, name):
-        """Return what stood in for a layer's weight."""
+        """Return the stand-in for a layer's weight."""
         return self.forward.state[self.forward.keys[name]]
 
     def output_form(self, name):
         """Return B of a linear layer whose results are the outputs, or None.
 
-        They are the only way from the weight to the loss, so that nothing is left to be
-        tried out in the network.
+        The outputs are the only way from the weight to the loss, so nothing in the
+        network is left to test.
         """
         ys = self.head.ys
         if not self._is_used_once(name) or len(ys) != 1:
@@ -97,13 +97,13 @@ class Problem:
 
     @property
     def sums_behind_links(self):
-        """sum_k |B_n[i,k]| of the layers that are linked to the outputs, by name."""
+        """sum_k |B_n[i,k]| of the layers linked to the outputs, by name."""
         if self._sums is None:
             self._sums = self._sum_behind_links()
         return self._sums
 
     def _sum_behind_links(self):
-        """Go back from the last layer through those of which all uses are known."""
+        """Go back from the last layer for as long as all uses of a layer are known."""
         names = []
         for name in reversed(self.forward.calls):
             if not self._is_used_once(name):
@@ -117,7 +117,7 @@ class Problem:
         return absolute_sums(find_links(uses, weights, self.head), form, self.elements)
 
     def _is_used_once(self, name):
-        """Tell whether a layer was scored, is linear and took its weight once."""
+        """Return whether a layer is scored, is linear and used its weight once."""
         uses = self.forward.uses.get(name, ())
         once = len(uses) == 1 == self.forward.calls.get(name)
         return once and is_linear(self.layer(name))
@@ -138,7 +138,7 @@ class _FormulaError(Exception):
 def score_layer(problem, name):
     """Score one layer by the cheapest formula that holds, and log which and why.
 
-    Of a share of the work that is the share of the score.
+    For a share of the work, return that share of the score.
     """
     layer, uses = problem.layer(name), problem.forward.uses.get(name, [])
     key = problem.forward.keys[name]
@@ -173,7 +173,7 @@ def score_layer(problem, name):
 
 
 def _why_unknown(problem, name, layer, uses):
-    """Tell why not all is known of what the layer does with its weight."""
+    """Return why the layer's use of its weight is not fully known, or None if it is."""
     if name not in problem.forward.calls:
         return None
     if not (is_linear(layer) or is_convolution(layer)):
@@ -184,7 +184,7 @@ def _why_unknown(problem, name, layer, uses):
 
 
 def _score_certain(problem, name, uses, W):
-    """Score a layer that needs no trial: of outputs, or linked to them; or None."""
+    """Score an output layer, or one linked to it, without tests; None for others."""
     h, per_sample = uses[0].h.to(W.dtype), problem.curvature == "per_sample"
     work = (problem.elements, problem.share)
     if (B := problem.output_form(name)) is not None:
@@ -202,7 +202,7 @@ def _score_certain(problem, name, uses, W):
 
 
 def _score_rows(problem, layer, uses, W):
-    """Score a linear layer from B and h; return also H R, and how it was done."""
+    """Score a linear layer from B and h; also return H R, and how it was done."""
     if not is_linear(layer):
         raise _FormulaError(f"it is a {type(layer).__name__}")
     if len(uses) != 1:
@@ -213,7 +213,7 @@ def _score_rows(problem, layer, uses, W):
         raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
     R = random_like(W)
     G, g = gradients(problem.J, [W, delta], create_graph=True)
-    # delta stands beside W h, so its part of the same derivative is B_n R h_n
+    # delta takes the place of W h, so its part of the same derivative is B_n R h_n
     HR, BRh = gradients((G * R).sum(), [W, delta])
     B, how = _curvature(problem, g, uses[0], R, BRh, W.dtype)
     BRh = B.product(h @ R.T) if isinstance(B, GaussNewton | DoubleBackward) else BRh
@@ -227,7 +227,7 @@ def _score_rows(problem, layer, uses, W):
 
 
 def _curvature(problem, g, use, R, BRh, dtype):
-    """Choose how B is computed, and why; its rows must not interact."""
+    """Choose how to compute B, and say why; its rows must not interact."""
     delta, rows = use.delta, len(use.delta)
     B = DoubleBackward(g, delta)
     if delta.numel() == count_numbers(problem.forward.outputs):
@@ -240,7 +240,7 @@ def _curvature(problem, g, use, R, BRh, dtype):
     head = problem.head
     why_not = why_not_gauss_newton(head, delta, problem.elements)
     if why_not is None:
-        # any two rows in the loss; those in the tail were tested with the outputs
+        # tests all pairs of rows in the loss; the outputs' test covered the tail
         interact = head.samples_interact()
         B = GaussNewton(head.jacobian(delta).to(dtype), head)
         how = f"C={head.count_outputs()} backward passes, the tail is piecewise linear"
@@ -253,7 +253,7 @@ def _curvature(problem, g, use, R, BRh, dtype):
 
 
 def _score_jacobian(problem, layer, uses, W):
-    """Score a layer from the Jacobian of the outputs by its weight; also H R."""
+    """Score a layer from the outputs' Jacobian in its weight; also return H R."""
     samples, head = problem.forward.samples, problem.head
     deltas = [use.delta for use in uses]
     if is_convolution(layer) and any(use.h.ndim != W.ndim for use in uses):
@@ -284,7 +284,7 @@ def _score_jacobian(problem, layer, uses, W):
 
 
 def _refuse_interaction(curvature, reason):
-    """Leave interacting samples to a formula for them, or refuse their curvatures."""
+    """Leave interacting samples to a formula that allows them, or raise ValueError."""
     if curvature == "per_sample":
         refuse_interaction()
     raise _FormulaError(reason)

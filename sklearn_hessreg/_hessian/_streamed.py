@@ -1,16 +1,15 @@
-"""Scores of a linear layer from B and h: factorised where nothing cancels, or streamed.
+"""Scores of a linear layer from B and h: factorised if nothing cancels, else streamed.
 
-Units and inputs are taken in the order of their activity, the least active first, and
-each product runs over the rows in which its unit and its input are both active: the
-work of a tile is set by the less active one. Tiles that are active in most rows are
-plain products.
+Units and inputs are taken in order of activity, least active first. Each product runs
+only over the rows in which its unit and its input are both active, so the less active
+one sets the work of a tile. Tiles that are active in most rows are plain products.
 """
 
 import torch
 
 from sklearn_hessreg._hessian._group import WHOLE
 
-# Elements of a temporary that stays in a processor's cache.
+# Elements of a temporary that fits in a processor's cache.
 CACHE_ELEMENTS = 2**18
 
 # Share of active rows from which gathering them costs more than multiplying zeros.
@@ -18,10 +17,10 @@ _DENSE = 0.5
 
 
 def count_operations(n_samples, out_features, in_features, diagonal=False):
-    """Count the operations of a streamed score of one layer without any zeros.
+    """Count the operations that stream the score of one layer without any zeros.
 
-    With `diagonal` no two units have a curvature in common, as in an output layer where
-    each output has a loss of its own.
+    With `diagonal`, no two units share a curvature, as in an output layer where each
+    output has its own loss.
     """
     every_pair = out_features * (out_features + 1) // 2
     pairs_of_units = out_features if diagonal else every_pair
@@ -30,23 +29,23 @@ def count_operations(n_samples, out_features, in_features, diagonal=False):
 
 
 def per_sample_score(B, h, elements, share=WHOLE):
-    """Add up |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
+    """Sum |B_n[i,k]| |h_nj| |h_nl| over n, k and l."""
     return score_of_sums(B.absolute_sums(_tile_elements(h, elements)), h, share)
 
 
 def score_of_sums(r, h, share=WHOLE):
-    """Add up r_ni |h_nj| |h_nl| over n and l, for r_ni = sum_k |B_n[i,k]|."""
+    """Sum r_ni |h_nj| |h_nl| over n and l, for r_ni = sum_k |B_n[i,k]|."""
     own = share.of("rows")
     return r[own].to(h.dtype).T @ _factor(h[own])
 
 
 def mean_loss_score(B, g, h, elements, share=WHOLE):
-    """Add up |sum_n B_n[i,k] h_nj h_nl| over k and l; return it and the share streamed.
+    """Sum |sum_n B_n[i,k] h_nj h_nl| over k and l; also return the share streamed.
 
-    Every pair (i, k) of units is decided on once, from the row of the one that is first
-    in the order: factorised if all its terms have one sign, and otherwise streamed.
-    Either way it counts for both units. Of the units that are first only those of the
-    `share` are looked at; what is streamed is counted of all pairs.
+    Each pair (i, k) of units is handled once, in the row of whichever comes first. It
+    is factorised if all its terms have the same sign, and streamed otherwise. Either
+    way it counts for both units. Only pairs whose first unit is in the `share` are
+    handled; the share streamed is relative to all pairs.
     """
     one_signed = bool(((h.amin(0) >= 0) | (h.amax(0) <= 0)).all())
     if one_signed and B.one_signed():
@@ -60,7 +59,7 @@ def mean_loss_score(B, g, h, elements, share=WHOLE):
 
 
 def _pair_score(B, g, h, one_signed, elements, share):
-    """Decide on every pair of units, in the order of their activity."""
+    """Score every pair of units, in order of activity."""
     rows, out = g.shape
     order = (g != 0).sum(0).argsort(stable=True)  # the least active units first
     S, r = h.new_zeros(out, h.shape[1]), h.new_zeros(out, rows)
@@ -83,7 +82,7 @@ def _pair_score(B, g, h, one_signed, elements, share):
 
 
 def _diagonal_score(B, g, h, one_signed, elements, share):
-    """Do the same where units have no curvature in common."""
+    """Score every unit on its own, as no two of them share a curvature."""
     out = g.shape[1]
     S, streamed = h.new_zeros(out, h.shape[1]), 0
     todo = torch.ones(1, 1, dtype=torch.bool, device=h.device)
@@ -104,7 +103,7 @@ def _factor(h):
 
 
 def _tile_elements(h, elements):
-    """Limit a tile to a processor's cache, or elsewhere to a part of the memory."""
+    """Limit a tile to the cache on a CPU, or to part of the memory elsewhere."""
     on_cpu = h.device.type == "cpu"
     return min(CACHE_ELEMENTS, elements // 16) if on_cpu else elements // 16
 
@@ -113,7 +112,7 @@ def _stream_block(S, block, todo, columns, units, h, elements):
     """Add the pairs marked in `todo` to S; return how many there were.
 
     block[i, n, k] belongs to the pair of units[columns[i]] and units[k]. All sizes are
-    known before the loop over i, so that it never waits for the device.
+    known before the loop over i, so it never waits for the device.
     """
     active = (block != 0).any(2)
     shared = active.float() @ (h != 0).float()  # rows with unit and input active
@@ -134,7 +133,7 @@ def _stream_block(S, block, todo, columns, units, h, elements):
         R = h.new_zeros(len(ks), h.shape[1])
         R[:, js] = _stream_unit(b, hi, count[dead:], _tile_elements(h, elements))
         S.index_add_(0, first[i : i + 1], R.sum(0, keepdim=True))
-        later = int(own[i][0])  # the pair (i, i), if it is there, counts once
+        later = int(own[i][0])  # the pair (i, i), if present, counts once
         S.index_add_(0, units[ks[later:]], R[later:])
     return sum(n_units)
 
@@ -142,7 +141,7 @@ def _stream_block(S, block, todo, columns, units, h, elements):
 def _stream_unit(b, h, counts, elements):
     """Sum |sum_n b_nk h_nj h_nl| over l, for every k and j, in tiles over j and l.
 
-    `counts` are the numbers of rows in which each input is active, ascending.
+    `counts` holds the number of rows in which each input is active, ascending.
     """
     R = h.new_zeros(b.shape[1], h.shape[1])
     j = 0
@@ -170,7 +169,7 @@ def _products(b, h, width, elements):
 
 
 def _gathered_products(b, h, width, count, elements):
-    """Return the same products from the `count` rows at most in which an h_nj acts."""
+    """Return the same products from the at most `count` rows where h_nj is active."""
     active = (h[:, :width] != 0).to(torch.uint8)
     rows = active.argsort(dim=0, descending=True, stable=True)[:count].T
     hj = h[:, :width].T.gather(1, rows)

@@ -1,10 +1,10 @@
-"""A module in evaluation mode that can be differentiated twice, one thread at a time.
+"""Make a module twice differentiable in evaluation mode, one thread at a time.
 
-Scoring swaps the parameters of a module and hooks its layers, so no second thread may
-score the same layers meanwhile; different modules do not wait for each other. A copy of
-the module would need no lock, but what a forward pass keeps on the module, for a loss
-or for the user, would then go astray. Nothing here is process-wide: torch's switches of
-fused attention are, and are not touched.
+Scoring swaps a module's parameters and hooks its layers, so no other thread may score
+the same layers meanwhile; different modules do not wait for each other. A copy of the
+module would need no lock, but anything a forward pass stores on the module, for a loss
+or for the user, would be lost. Nothing here is process-wide. torch's switches for fused
+attention are, so they are not touched.
 """
 
 import os
@@ -27,7 +27,7 @@ _locks_guard = threading.Lock()
 
 
 def _forget_locks():
-    """Start without locks; those of a forked parent may be held by its threads."""
+    """Start without locks: a forked parent's threads may hold the old ones."""
     global _locks, _locks_guard
     _locks, _locks_guard = WeakKeyDictionary(), threading.Lock()
 
@@ -38,7 +38,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def differentiable_evaluation(module, inputs):
-    """Hold the module's layers in evaluation mode, with gradients, in plain torch."""
+    """Lock the module's layers in evaluation mode, with gradients, in plain torch."""
     with ExitStack() as stack:
         for lock in _locks_of(module):
             stack.enter_context(lock)
@@ -53,14 +53,14 @@ def differentiable_evaluation(module, inputs):
 
 
 def _locks_of(module):
-    """List the locks of all layers, in an order that every thread keeps to."""
+    """List the locks of all layers, in the same order for every thread."""
     layers = sorted(module.modules(), key=id)
     with _locks_guard:
         return [_locks.setdefault(layer, threading.RLock()) for layer in layers]
 
 
 def _device(module, inputs):
-    """Return the device of the first parameter, or else of the first input."""
+    """Return the device of the first parameter, else of the first input."""
     tensors = chain(module.parameters(), tree_leaves(inputs))
     found = (x.device for x in tensors if isinstance(x, torch.Tensor))
     return next(found, torch.device("cpu"))
@@ -73,7 +73,7 @@ def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False
 
 
 def _multi_head_attention():
-    """Copy torch's function; the copy calls `_attention` for the fused one."""
+    """Copy torch's function; the copy calls `_attention` instead of the fused one."""
     original = F.multi_head_attention_forward
     names = {**original.__globals__, "scaled_dot_product_attention": _attention}
     copy = FunctionType(original.__code__, names, argdefs=original.__defaults__)
@@ -82,7 +82,7 @@ def _multi_head_attention():
 
 
 def _with_dense_gradient(lookup):
-    """Make a lookup whose gradient is dense and exact, whatever it is asked for."""
+    """Make a lookup whose gradient is dense and exact, whatever its options say."""
     arguments = signature(lookup)
 
     def dense(*args, **kwargs):
@@ -98,16 +98,16 @@ _TWICE_DIFFERENTIABLE = {
     F.embedding_bag: _with_dense_gradient(F.embedding_bag),
     F.scaled_dot_product_attention: _attention,
     F.multi_head_attention_forward: _multi_head_attention(),
-    # asked only for a fast path, and unknown to vmap
+    # called only for a fast path, and unknown to vmap
     torch._nested_tensor_from_mask_left_aligned: lambda *_: False,
 }
 
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Compute what has no second derivative by its formula: attention, lookups.
+    """Compute attention and lookups by formulas that have a second derivative.
 
-    Under any mode torch's transformer layers do not take their fast paths, which have
-    no derivative at all. Tensors made in inference mode are copied: they cannot be
+    Under any mode, torch's transformer layers skip their fast paths, which have no
+    derivative at all. Tensors made in inference mode are copied, because they cannot be
     saved for a derivative.
     """
 

@@ -1,4 +1,4 @@
-"""What a forward pass does with the weights beside the calls of their layers."""
+"""Watch what a forward pass does with weights besides calling their layers."""
 
 from itertools import chain
 
@@ -13,11 +13,11 @@ _WRITING = {"__setitem__", *(f"__i{name}__" for name in _OPERATORS)}
 class Watch(TorchFunctionMode):
     """Count the calls that take a weight, and copy a parameter that is written to.
 
-    `weights` has the name of each weight by its id; in `calls` the weight used last
-    comes last. A layer whose weight takes part in more calls than the layer itself was
-    called for is used in a way that its hooks do not see. The tensors of `state` share
-    the memory of the module's parameters until a call writes into one of them.
-    `numbers` counts those in all results, which bounds what the graph can hold.
+    `weights` maps each weight's id to its name. In `calls`, the weight used last comes
+    last. If a weight takes part in more calls than its layer had, it is used in a way
+    that the layer's hooks do not see. The tensors of `state` share the memory of the
+    module's parameters until a call writes into one of them. `numbers` counts the
+    numbers in all results, which bounds what the graph can hold.
     """
 
     def __init__(self, weights, calls, state):
@@ -34,17 +34,17 @@ class Watch(TorchFunctionMode):
             self._copy_on_write(tensor)
         y = func(*args, **kwargs)
         self.numbers += _count(y)
-        # W.T is a use of the weight, W.shape is none
+        # W.T is a use of the weight, W.shape is not
         if getattr(func, "__name__", "") != "__get__" or isinstance(y, torch.Tensor):
             for x in chain(args, kwargs.values()):
                 for tensor in x if isinstance(x, list | tuple) else (x,):
                     if (name := self.weights.get(id(tensor))) is not None:
-                        # last in the order
+                        # popped first, so that it comes last
                         self.calls[name] = self.calls.pop(name, 0) + 1
         return y
 
     def _copy_on_write(self, tensor):
-        """Give a tensor and the parameter that shares its memory another one."""
+        """Move a tensor, and the parameter that shares its memory, to a copy of it."""
         if self.memory is None:
             self.memory = {_address(p): p for p in self.state.values() if p.numel()}
         parameter = self.memory.pop(_address(tensor), None)
@@ -57,20 +57,20 @@ class Watch(TorchFunctionMode):
 
 
 def _count(y):
-    """Count the numbers of a call's result, or of several."""
+    """Count the numbers in a call's result, or in several."""
     if isinstance(y, tuple | list):
         return sum(map(_count, y))
     return y.numel() if isinstance(y, torch.Tensor) else 0
 
 
 def _address(tensor):
-    """Return where the memory of a dense tensor starts; None of any other."""
+    """Return where a dense tensor's memory starts, or None if it is not dense."""
     dense = tensor.layout == torch.strided
     return tensor.untyped_storage().data_ptr() if dense else None
 
 
 def _written(func, args, kwargs):
-    """Return the tensors that a call writes into, by torch's names for such calls."""
+    """Return the tensors that a call writes into, judging by torch's naming."""
     name, out = getattr(func, "__name__", ""), kwargs.get("out")
     found = list(out) if isinstance(out, list | tuple) else [out]
     if name in _WRITING or (name.endswith("_") and not name.endswith("__")):
