@@ -1,4 +1,4 @@
-"""When weights are re-initialised, which, and how: the method for skorch nets."""
+"""The method for skorch nets: when to re-initialise weights, which ones, and how."""
 
 from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
 from sklearn_hessreg._reinit._cycles import Plateau, Snapshot, epochs_between

@@ -8,11 +8,11 @@ from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
 class SnapshotAveragingMixin:
     """Let a skorch net predict with the mean of its snapshots.
 
-    Put it before the class of net. Once training has ended, ``predict_proba``, and
-    what is computed from it (``predict``, ``score``, scores of a search), is the mean
-    over the snapshots that the net's :class:`HessianReinit` keeps. During training,
-    and without snapshots, as with ``k=0``, the net predicts as usual. So a grid over
-    ``callbacks__hessian__k`` shows what the method gains.
+    Put it before the net's class. Once training has ended, ``predict_proba`` returns
+    the mean over the snapshots that the net's :class:`HessianReinit` keeps. Everything
+    computed from it (``predict``, ``score``, a search's scores) follows. During
+    training, and without snapshots, as with ``k=0``, the net predicts as usual. So a
+    grid over ``callbacks__hessian__k`` shows what the method gains.
 
     See Also
     --------
@@ -20,10 +20,10 @@ class SnapshotAveragingMixin:
 
     Notes
     -----
-    A prediction writes each snapshot's weights into the module in turn, and then its
-    own again; it takes the time of so many predictions. ``forward`` and
-    ``forward_iter`` are those of the module's own weights, and so are weights that are
-    loaded into the module after training: they do not predict until ``initialize``.
+    A prediction writes each snapshot's weights into the module in turn, and then
+    restores the module's own. It takes as long as one prediction per snapshot.
+    ``forward`` and ``forward_iter`` use the module's own weights. Weights that you load
+    into the module after training do not predict until ``initialize``.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class SnapshotAveragingMixin:
             )
 
     def partial_fit(self, *args: Any, **kwargs: Any) -> Any:
-        """Train on, as skorch does; ``fit`` calls it too."""
+        """Continue training, as skorch does; ``fit`` calls this too."""
         self._averages = False
         try:
             return super().partial_fit(*args, **kwargs)  # type: ignore[misc]
@@ -76,7 +76,7 @@ class SnapshotAveragingMixin:
         Returns
         -------
         ndarray
-            Probabilities; of a regressor the outputs.
+            Probabilities, or the outputs of a regressor.
         """
         method = self._method() if self._averages else None
         if method is None:
@@ -88,9 +88,9 @@ class SnapshotAveragingMixin:
             self._averages = True
 
     def _method(self):
-        """Return the callback that keeps snapshots; None if there are none."""
+        """Return the callback that keeps snapshots, or None without snapshots."""
         for _, callback in getattr(self, "callbacks_", []):
-            # without a training it has not even an empty list of them
+            # before any training it does not even have an empty list
             if isinstance(callback, HessianReinit) and getattr(
                 callback, "snapshots_", []
             ):

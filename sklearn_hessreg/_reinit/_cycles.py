@@ -1,4 +1,4 @@
-"""When a cycle ends, where a training stands in its cycles, and what it has kept."""
+"""The cycles of a training: when one ends, how far it has come, what is kept."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -11,17 +11,17 @@ from sklearn_hessreg._reinit._snapshots import is_no_worse
 
 @dataclass(frozen=True)
 class Progress:
-    """What a training has done: the epochs begun and ended, the cycles ended.
+    """How far a training has come: the epochs begun and ended, the cycles ended.
 
-    A cycle lasts from the start, or from a re-initialisation, to the next one. What a
-    schedule needs is counted here, not looked up in the net's history, from which
-    other callbacks may remove rows.
+    A cycle lasts from the start, or from a re-initialisation, to the next one. Epochs
+    are counted here, not looked up in the net's history, because other callbacks may
+    remove rows from it.
     """
 
     epochs: int = 0
     ended: int = 0  # the number of the last epoch whose end was counted
     cycles: int = 0
-    start: int = 0  # epochs before the first one of this cycle
+    start: int = 0  # epochs before this cycle
 
     def begin_epoch(self):
         """Count an epoch."""
@@ -32,7 +32,7 @@ class Progress:
         return replace(self, ended=self.epochs)
 
     def end_cycle(self):
-        """Count a cycle; one without epochs has not begun."""
+        """Count a cycle, unless it has no epochs."""
         begun = self.epochs > self.start
         return replace(self, cycles=self.cycles + begun, start=self.epochs)
 
@@ -41,9 +41,9 @@ class Progress:
 class Plateau:
     """How a loss or score has developed in a cycle, by MLPClassifier's rule.
 
-    An epoch is an improvement if it beats the best one before it by `tol`, so small
-    steps raise the bar without being improvements. One whose value is not finite is
-    none, and never the best.
+    An epoch is an improvement if it beats the best epoch before it by `tol`, so small
+    steps raise the bar without being improvements. An epoch whose value is not finite
+    is never an improvement and never the best.
     """
 
     best: float | None = None
@@ -52,7 +52,7 @@ class Plateau:
 
     def watch(self, value, tol, lower_is_better):
         """Return the state after an epoch with this value."""
-        value = float(value)  # a scalar of numpy would round the sums to its own type
+        value = float(value)  # a numpy scalar would round the sums to its own type
         if not math.isfinite(value):
             return Plateau(self.best, self.misses + 1)
         worst = math.inf if lower_is_better else -math.inf
@@ -65,33 +65,33 @@ class Plateau:
         return Plateau(value if is_best else self.best, misses, is_best)
 
     def is_reached(self, n_iter_no_change):
-        """Tell whether more epochs in a row than that were no improvement."""
+        """Return whether more epochs in a row than that were no improvement."""
         return self.misses > n_iter_no_change
 
 
 def is_cycle_over(progress, reinit_every, reinit_until, plateaued):
     """Decide whether the epoch that has just ended ends a cycle.
 
-    `plateaued` is whether what is watched has reached its plateau. After the epoch
-    `reinit_until` no cycle ends.
+    `plateaued` says whether what is watched has reached its plateau. No cycle ends
+    after the epoch `reinit_until`.
     """
     epochs = progress.epochs
     if epochs == progress.start or epochs > (reinit_until or math.inf):
         return False
     if reinit_every == "plateau":
         return bool(plateaued)
-    return epochs % int(reinit_every) == 0  # epochs may be beyond a small integer type
+    return epochs % int(reinit_every) == 0  # epochs may exceed a small integer type
 
 
 def epochs_between(reinit_every, n_iter_no_change):
-    """Count the epochs from one event to the next; at a plateau at least so many."""
+    """Return the epochs from one event to the next; for plateaus, the minimum."""
     if reinit_every == "plateau":
         return float(n_iter_no_change) + 1  # it may be infinite
     return int(reinit_every)
 
 
 class Snapshot(Bunch):
-    """The network at the end of a cycle: its weights, its last epoch and its score."""
+    """The network at the end of a cycle: its weights, last epoch and score."""
 
     def __repr__(self):
         score = None if self.score is None else f"{self.score:.4g}"
@@ -100,9 +100,9 @@ class Snapshot(Bunch):
 
 @dataclass(frozen=True)
 class Cycles:
-    """The cycles that have ended, and the one that goes on.
+    """The cycles that have ended, and the current one.
 
-    Nothing in it changes, so copies share the snapshots' weights.
+    It is immutable, so copies share the snapshots' weights.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -110,12 +110,12 @@ class Cycles:
     score: float | None = None  # of the last epoch of this cycle
     best: dict[str, Any] | None = None  # weights of its best epoch, if wanted
     kept: tuple[Snapshot, ...] = ()
-    cut: Snapshot | None = None  # of the cycle that the end of a training cut off
-    suspended: dict[str, Any] | None = None  # weights with which that cycle goes on
+    cut: Snapshot | None = None  # of the cycle that the end of training cut off
+    suspended: dict[str, Any] | None = None  # weights from which that cycle resumes
     is_due: bool = False  # whether the next epoch begins with an event
 
     def begin_epoch(self):
-        """Count an epoch, with which a cycle that was cut off goes on."""
+        """Count an epoch; a cycle that was cut off goes on with it."""
         return replace(self, progress=self.progress.begin_epoch(), cut=None)
 
     def end_epoch(self):
@@ -130,16 +130,16 @@ class Cycles:
         return replace(self, plateau=plateau, score=float(score))
 
     def with_best(self, weights):
-        """Hold the weights of the epoch just watched for the cycle's best."""
+        """Hold the weights of the epoch just watched as the cycle's best."""
         return replace(self, best=weights)
 
     @property
     def final_score(self):
-        """The score of the cycle's network: of the best epoch, or of the last."""
+        """The score of the cycle's network: its best epoch's if held, or its last's."""
         return self.score if self.best is None else self.plateau.best
 
     def end_cycle(self, weights, score, n_snapshots):
-        """Keep a snapshot, make an event due and forget the rest of the cycle."""
+        """Keep a snapshot, mark an event as due and forget the rest of the cycle."""
         snapshot = self.snapshot(weights, score)
         return Cycles(
             progress=self.progress.end_cycle(),
@@ -152,16 +152,16 @@ class Cycles:
         return replace(self, is_due=False)
 
     def cut_off(self, weights, suspended):
-        """Stop in the middle of a cycle; its snapshot, if it counts, is provisional."""
+        """Stop in mid-cycle; the cycle's snapshot, if it counts, is provisional."""
         cut = None if weights is None else self.snapshot(weights, self.final_score)
         return replace(self, cut=cut, suspended=suspended)
 
     def resume(self):
-        """Go on in the middle of a cycle."""
+        """Continue in mid-cycle."""
         return replace(self, suspended=None)
 
     def snapshot(self, weights, score):
-        """Describe the network of this cycle."""
+        """Build the snapshot of this cycle's network."""
         progress = self.progress
         score = None if score is None else float(score)
         return Snapshot(
@@ -172,11 +172,11 @@ class Cycles:
         )
 
     def forget(self):
-        """Begin a new training: no snapshots, a new cycle, epochs counted on."""
+        """Begin a new training: no snapshots, a new cycle; epoch counts continue."""
         return Cycles(progress=self.progress.end_cycle())
 
     def without_scores(self):
-        """Keep the snapshots, not their scores."""
+        """Keep the snapshots but drop their scores."""
         kept = tuple(Snapshot(**{**s, "score": None}) for s in self.kept)
         return replace(self, kept=kept)
 
@@ -186,15 +186,15 @@ class Cycles:
         return self.progress.epochs > self.progress.start
 
     def counts(self, score, lower_is_better):
-        """Tell whether this cycle's network takes part although it was cut off."""
+        """Return whether this cycle's network counts although the cycle was cut off."""
         return is_no_worse(score, self.kept, lower_is_better)
 
     def members(self, n_snapshots, cut=None):
-        """List the last so many snapshots, that of a cycle cut off among them."""
+        """List the last `n_snapshots` snapshots, including that of a cut-off cycle."""
         return list(_last(n_snapshots, *self.kept, *([] if cut is None else [cut])))
 
     def to_plain(self):
-        """Make plain values and arrays of it, which are not copied."""
+        """Convert the cycles to plain values and arrays, without copying."""
         progress, plateau = asdict(self.progress), asdict(self.plateau)
         kept = [dict(snapshot) for snapshot in self.kept]
         cut = None if self.cut is None else dict(self.cut)
@@ -203,7 +203,7 @@ class Cycles:
 
     @classmethod
     def from_plain(cls, parts):
-        """Make it of such values again."""
+        """Rebuild the cycles from such values."""
         progress, plateau = Progress(**parts["progress"]), Plateau(**parts["plateau"])
         kept = tuple(Snapshot(**snapshot) for snapshot in parts["kept"])
         cut = None if parts["cut"] is None else Snapshot(**parts["cut"])
@@ -212,5 +212,5 @@ class Cycles:
 
 
 def _last(count, *snapshots):
-    """Take the last snapshots; minus an unsigned integer would be a large one."""
+    """Take the last snapshots; negating an unsigned count would give a large number."""
     return snapshots[-int(count) :]

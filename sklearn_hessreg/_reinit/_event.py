@@ -1,4 +1,4 @@
-"""A re-initialisation: which layers, their scores, the selection and the redraw."""
+"""One re-initialisation: choose layers, score, select and redraw weights."""
 
 import math
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ from sklearn_hessreg._reinit._trained_module import (
 
 @dataclass(frozen=True)
 class Event:
-    """A re-initialisation of a net's weights, by the hyperparameters of the method.
+    """A re-initialisation of a net's weights, with the method's hyperparameters.
 
-    `method` holds them by their names, `net` is unwrapped, `generator` makes all
-    draws. `ranks` are the processes that take part.
+    `method` holds these as attributes, `net` is unwrapped, `generator` makes all draws,
+    `ranks` are the processes that take part.
     """
 
     method: Any
@@ -67,7 +67,7 @@ class Event:
         self.ranks.attempt("checking the layers", self._check)
 
     def _check(self):
-        """Refuse them in this process."""
+        """Check this process alone."""
         layers = self._layers()
         for name, layer in layers.items():
             draw_like(layer.weight, self.method.initializer, _trial_generator())
@@ -76,12 +76,12 @@ class Event:
         self._check_optimizers(layers)
 
     def probe(self, dataset):
-        """Show on two samples that the layers can be scored, before any training."""
+        """Check on two samples that the layers can be scored, before any training."""
         check_begin(self.ranks, self.method, self.net, dataset)
         self.ranks.attempt("a trial on two samples", partial(self._probe, dataset))
 
     def _probe(self, dataset):
-        """Show it in this process."""
+        """Probe this process alone."""
         method = self.method
         if method.importance in ("magnitude", "random"):
             return
@@ -131,7 +131,7 @@ class Event:
         return scores
 
     def _draw_batch(self, dataset):
-        """Draw the Hessian samples, of all ranks' where each has its own."""
+        """Draw the Hessian samples, from all ranks' rows if each rank has its own."""
         count, generator = self.method.hessian_samples, self.generator
         if self.method.rows == "sharded":
             samples = draw_from_all_ranks(self.ranks, dataset, count, generator)
@@ -142,7 +142,7 @@ class Event:
         return self.ranks.attempt("making one batch of the samples", batch)
 
     def _shared(self, scorer):
-        """Share the work of a scorer out over the ranks."""
+        """Share a scorer's work among the ranks."""
         if callable(self.method.importance):
             return partial(synchronised, self.ranks, scorer)
 
@@ -192,7 +192,7 @@ class Event:
             if self.method.granularity == "unit" and bias is not None:
                 self._write(bias, mask, torch.zeros_like(bias))
             self._write(layer.weight, of_weights(mask, layer), drawn[name])
-        # an initializer may draw from elsewhere
+        # an initializer may use another generator
         self.ranks.broadcast(p for layer in layers.values() for p in _own(layer))
 
     def _draw(self, layers):
@@ -212,7 +212,7 @@ class Event:
                 reset_state(optimizer, parameter, mask)
 
     def _check_optimizers(self, layers):
-        """Refuse optimizers that cannot forget single weights, if they shall."""
+        """Refuse optimizers that cannot reset single weights, if they are to."""
         if self.method.optimizer_state == "reset":
             for layer in layers.values():
                 for optimizer in _optimizers(self.net):
@@ -220,7 +220,7 @@ class Event:
 
 
 def _trial_generator():
-    """Make a generator for what is only tried, so that events draw the same."""
+    """Make a generator for trials, so that they do not change what events draw."""
     return torch.Generator(device="cpu").manual_seed(0)
 
 
@@ -230,7 +230,7 @@ def _own(layer):
 
 
 def _optimizers(net):
-    """List the optimizers of a net, without what Accelerate wraps around them."""
+    """List a net's optimizers, without Accelerate's wrappers."""
     held = [getattr(net, f"{name}_") for name in net._optimizers]
     inner = [getattr(optimizer, "optimizer", None) for optimizer in held]
     pairs = zip(held, inner, strict=True)
@@ -238,9 +238,9 @@ def _optimizers(net):
 
 
 def describe_event(cycles, scores, masks, before, seconds):
-    """Make one record for each layer, at the start of the first epoch of a cycle.
+    """Make one record per layer, at the start of a cycle's first epoch.
 
-    `before` are the masks of the previous event.
+    `before` holds the masks of the previous event.
     """
     score = cycles.kept[-1]["score"]  # of the cycle that the event ended
     return [

@@ -1,4 +1,4 @@
-"""HessianReinit: the method for any skorch net, and what the estimator drives."""
+"""HessianReinit: the method as a callback for any skorch net and the estimators."""
 
 from functools import partial
 from time import perf_counter
@@ -42,19 +42,18 @@ from sklearn_hessreg._typing import (
     Scope,
 )
 
-KEPT_EVENTS = 1000  # of earlier trainings, in the record
+KEPT_EVENTS = 1000  # of earlier trainings, kept in the record
 
 
 @document_parameters()
 class HessianReinit(Callback):
     """Re-initialise the weights of highest curvature between a skorch net's epochs.
 
-    Training goes in cycles. At the end of each the network is kept, a snapshot. At the
-    start of the next epoch the exact Hessian of the net's loss is reduced to one score
-    per weight for each of the last ``n`` layers, and the top ``k`` percent of the
-    weights are drawn anew. Nothing is re-initialised after the last update, so scores,
-    checkpoints and the returned net, which is the last snapshot, are of trained
-    weights.
+    Training runs in cycles. At the end of each cycle the network is kept as a snapshot.
+    At the start of the next epoch, the exact Hessian of the net's loss is reduced to
+    one score per weight for each of the last ``n`` layers, and the top ``k`` percent of
+    the weights are redrawn. Nothing is re-initialised after the last update, so scores,
+    checkpoints and the returned net (the last snapshot) have trained weights.
 
     Parameters
     ----------
@@ -82,57 +81,57 @@ class HessianReinit(Callback):
     Attributes
     ----------
     reinit_history_ : list of dict
-        One record for each event and layer: ``epoch`` (the epoch that starts with it,
-        counted from 1 since the net was initialised), ``cycle`` (that begins with it,
-        from 2 on), ``monitored`` (of the cycle before, NaN where there is none),
-        ``layer``, ``count`` (weights or units redrawn), ``overlap`` (share of them also
-        redrawn by the previous event, NaN where there is none), ``unit_share`` (float32
-        array: the share redrawn of each output unit's weights, or of each row of the
-        weight of any other layer), ``score_min`` and ``score_max`` over the layer,
-        ``seconds`` (of the whole event, all layers).
+        One record per event and layer: ``epoch`` (the epoch that starts with the event,
+        counted from 1 since the net was initialised), ``cycle`` (the cycle that begins
+        with it, from 2 on), ``monitored`` (the previous cycle's value, NaN if there is
+        none), ``layer``, ``count`` (weights or units redrawn), ``overlap`` (share of
+        these that the previous event also redrew, NaN if there is none),
+        ``unit_share`` (float32 array: the share redrawn of each output unit's weights;
+        in other layers, of each row of the weight), ``score_min`` and ``score_max``
+        over the layer, ``seconds`` (of the whole event, all layers).
     snapshots_ : list of Bunch
-        The networks kept: ``cycle`` (from 1), ``epoch`` (its last), ``score`` (what was
-        monitored, None where nothing was), ``weights`` (read-only arrays by the names
-        of the module's ``state_dict``). A cycle that the end of the training cut off is
-        among them if it is the first, or no worse than the worst of the others. With
-        ``k=0`` there are none.
+        The networks kept: ``cycle`` (from 1), ``epoch`` (its last), ``score`` (the
+        monitored value, None if nothing was monitored), ``weights`` (read-only arrays
+        by their names in the module's ``state_dict``). A cycle that the end of training
+        cut off is included if it is the first, or no worse than the worst of the
+        others. With ``k=0`` the list is empty.
     is_complete : bool
         Whether ``n_snapshots`` are kept under ``reinit_every="plateau"``.
 
     Raises
     ------
     ValueError
-        When training begins, if a parameter has a value that is not allowed, ``n`` is
-        larger than the number of trainable weight layers, one of the last ``n`` cannot
-        be scored (see :func:`hessian_scores`), the initializer's draw has another shape
-        or is not finite, the function given as ``importance`` returns something else
-        than scores, or the optimizer's state cannot be reset for single weights. At the
-        end of an epoch, if the history has no column ``monitor``. At the end of a
-        cycle, if that column was never finite in it. At an event, if scores are not
-        finite. No weight has been changed then. In several processes also if they
-        differ in weights, samples or parameters.
+        When training begins: if a parameter has a value that is not allowed; if ``n``
+        is larger than the number of trainable weight layers; if one of the last ``n``
+        layers cannot be scored (see :func:`hessian_scores`); if the initializer's draw
+        has the wrong shape or is not finite; if the function given as ``importance``
+        returns something other than scores; or if the optimizer's state cannot be reset
+        for single weights. At the end of an epoch: if the history has no column
+        ``monitor``. At the end of a cycle: if that column was never finite in it. At an
+        event: if scores are not finite. No weight has been changed then. With several
+        processes, also if they differ in weights, samples or parameters.
 
     Notes
     -----
-    With ``n_snapshots`` kept at a plateau the training ends as skorch's EarlyStopping
-    ends it, so callbacks after this one do not see the end of that epoch.
-    ``partial_fit`` goes on where the training was, also in the middle of a cycle, and
-    keeps the last ``n_snapshots``.
+    Once ``n_snapshots`` are kept at a plateau, training ends in the way skorch's
+    EarlyStopping ends it, so callbacks after this one do not see the end of that epoch.
+    ``partial_fit`` continues where training stopped, even in mid-cycle, and keeps the
+    last ``n_snapshots``.
 
-    In several processes the weights, and with ``"replicated"`` the samples, are
-    compared before the first epoch, the weights at each event too; ranks that differ
-    get an error. All draw by the generator of the first rank. With ``"sharded"`` the
-    Hessian samples are drawn from the rows of all ranks and sent to all. Scoring is
-    shared out as by :func:`hessian_scores`; redrawn weights, and at the end of an epoch
-    the buffers, are those of the first rank, and what is monitored is the mean over the
-    ranks, so that all end their cycles together.
+    With several processes, the weights (and with ``"replicated"`` the samples) are
+    compared before the first epoch, and the weights again at each event; ranks that
+    differ get an error. All ranks draw with the first rank's generator. With
+    ``"sharded"`` the Hessian samples are drawn from the rows of all ranks and sent to
+    all. Scoring is shared out as in :func:`hessian_scores`. Redrawn weights and, at the
+    end of an epoch, the buffers are those of the first rank. The monitored value is the
+    mean over the ranks, so all ranks end their cycles together.
 
     The loss is the net's own ``get_loss`` with ``training=False`` on the outputs of
     ``module_`` in evaluation mode, without ``torch.compile``. All Hessian samples are
-    one batch of the net's ``iterator_valid``. Those of an
-    ``IterableDataset`` are drawn in one more pass over it at each event. The row of an
-    embedding's ``padding_idx``, which no training changes, takes no part and is not
-    counted. Scoring keeps its temporaries within scikit-learn's ``working_memory`` (see
+    one batch of the net's ``iterator_valid``. From an ``IterableDataset`` they are
+    drawn in one more pass over it at each event. The row of an embedding's
+    ``padding_idx``, which training never changes, takes no part and is not counted.
+    Scoring keeps its temporaries within scikit-learn's ``working_memory`` (see
     :func:`sklearn.config_context`), as far as :func:`hessian_scores` can.
 
     References
@@ -213,7 +212,7 @@ class HessianReinit(Callback):
         self.rows = rows
 
     def initialize(self):
-        """Forget all cycles and seed the generator anew."""
+        """Forget all cycles and reseed the generator."""
         self.generator_ = torch.Generator(device="cpu")
         if self.random_state is None:
             self.generator_.seed()
@@ -226,17 +225,17 @@ class HessianReinit(Callback):
 
     @property
     def reinit_history_(self) -> list[dict[str, Any]]:
-        """The records of all events, in a list that later events leave as it is."""
+        """The records of all events; later events do not change the returned list."""
         return list(self.records_)
 
     @property
     def snapshots_(self) -> list[Snapshot]:
-        """The snapshots, in a list that later cycles leave as it is."""
+        """The snapshots; later cycles do not change the returned list."""
         return self.cycles_.members(self.n_snapshots, self.cycles_.cut)
 
     @property
     def is_complete(self) -> bool:
-        """Whether ``n_snapshots`` are kept, with which training ends at a plateau."""
+        """Whether ``n_snapshots`` are kept at plateaus, which ends training."""
         bounded = self.reinit_every == "plateau" and self.k > 0
         return bounded and len(self.cycles_.kept) >= self.n_snapshots
 
@@ -246,11 +245,11 @@ class HessianReinit(Callback):
         return self.cycles_.is_due
 
     def is_cycle_over(self, plateaued: bool) -> bool:
-        """Tell whether the epoch that is ending ends a cycle; with ``k=0`` none does.
+        """Return whether the epoch that is ending ends a cycle; with ``k=0`` none does.
 
-        For who trains the net with ``monitor=None``, in the ``on_epoch_end`` of a
-        callback behind this one. ``plateaued`` says whether what is watched there has
-        reached its plateau; under an integer ``reinit_every`` it does not matter.
+        Call this if you train the net with ``monitor=None``, in the ``on_epoch_end`` of
+        a callback after this one. ``plateaued`` says whether what you watch there has
+        reached its plateau; with an integer ``reinit_every`` it does not matter.
         """
         progress = self.cycles_.progress
         over = is_cycle_over(progress, self.reinit_every, self.reinit_until, plateaued)
@@ -259,8 +258,8 @@ class HessianReinit(Callback):
     def end_cycle(self, net: Any, score: float | None) -> None:
         """Keep a snapshot of the net as it is; the next epoch begins with an event.
 
-        ``score`` is the cycle's, for its record. The oldest beyond ``n_snapshots`` is
-        dropped.
+        ``score`` is the cycle's score, for its record. The oldest snapshot beyond
+        ``n_snapshots`` is dropped.
         """
         weights = take_weights(unwrapped(net).module_)
         self.cycles_ = self.cycles_.end_cycle(weights, score, self.n_snapshots)
@@ -268,9 +267,10 @@ class HessianReinit(Callback):
     def members(self, net: Any, score: float | None) -> list[Snapshot]:
         """List the snapshots that predict, with ``monitor=None``.
 
-        They are those kept and, as a further one, the network in training, if
-        it has been trained since the last cycle ended and ``score``, its cycle's, is no
-        worse than that of the worst snapshot, or if there is none.
+        These are the kept snapshots and, if it counts, the network in training. It
+        counts if it has been trained since the last cycle ended and ``score``, its
+        cycle's, is no worse than the worst snapshot's. It also counts if there is no
+        snapshot.
         """
         cycles = self.cycles_
         counts = cycles.is_under_way and cycles.counts(score, self.lower_is_better)
@@ -282,15 +282,15 @@ class HessianReinit(Callback):
     def forget_snapshots(self) -> None:
         """Begin a new training from the net's weights.
 
-        There are no snapshots then, no event is due, and a new cycle begins; epochs and
-        cycles are counted on.
+        There are no snapshots then, no event is due and a new cycle begins. Epoch and
+        cycle counts continue.
         """
         self.cycles_ = self.cycles_.forget()
 
     def forget_scores(self) -> None:
-        """Forget the snapshots' scores, where another quantity is watched from now on.
+        """Forget the snapshots' scores, if another quantity is watched from now on.
 
-        A cycle that is cut off then counts whatever its score is.
+        A cycle that is cut off then counts, whatever its score.
         """
         self.cycles_ = self.cycles_.without_scores()
 
@@ -300,13 +300,13 @@ class HessianReinit(Callback):
         Parameters
         ----------
         net : skorch net
-            The net that this callback belongs to. Its module has the same weights
+            The net that this callback belongs to. Its module's weights are the same
             afterwards as before.
         X : input data
             As the net takes it.
         method : str, default="predict_proba"
-            The net's method that returns an array: ``"predict_proba"`` of a classifier,
-            ``"predict"`` of a regressor.
+            Which of the net's methods to average: ``"predict_proba"`` of a classifier,
+            ``"predict"`` of a regressor. It must return an array.
 
         Returns
         -------
@@ -323,7 +323,7 @@ class HessianReinit(Callback):
             )
         module = unwrapped(net).module_
         if without_ddp(net.module_) is not net.module_:
-            net = unwrapped(net)  # which asks nothing of other ranks
+            net = unwrapped(net)  # asks nothing of other ranks
         return average(net, module, snapshots, method, X)
 
     def __getstate__(self):
@@ -347,10 +347,10 @@ class HessianReinit(Callback):
             self.cycles_ = Cycles.from_plain(state["cycles_"])
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Refuse before training what could only fail during it."""
+        """Refuse, before training, what would only fail during it."""
         name = type(self).__name__
         validate_parameter_constraints(CALLBACK_CONSTRAINTS, self.get_params(), name)
-        # where every epoch is a training of its own, records would add up for ever
+        # if every epoch is its own training, records would grow without end
         n = int(self.n or max(1, len(self.masks_)))
         del self.records_[: -KEPT_EVENTS * n]
         net = unwrapped(net)
@@ -360,7 +360,7 @@ class HessianReinit(Callback):
             self.cycles_ = resume(self, net.module_)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Re-initialise, where an event is due at the start of this epoch."""
+        """Re-initialise, if an event is due at the start of this epoch."""
         self.cycles_ = self.cycles_.begin_epoch()
         if self.k == 0:
             return
@@ -374,16 +374,16 @@ class HessianReinit(Callback):
             self._reinitialise(net, dataset_train)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Count the epoch, and end a cycle or the training with it."""
+        """Count the epoch, and end the cycle or the training if it is over."""
         if self._end_epoch(net) and self.is_complete:
             if net.verbose:
                 print(f"{len(self.snapshots_)} networks are kept. Stopping.")
             raise KeyboardInterrupt  # skorch's way to end the training
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Return the last snapshot's network, a cycle cut off among them if it counts.
+        """Restore the last snapshot's network, a cut-off cycle's if it counts.
 
-        An epoch that a callback before this one ended the training with is counted.
+        An epoch in which an earlier callback ended the training is counted.
         """
         progress = self.cycles_.progress
         if progress.ended < progress.epochs:
@@ -397,7 +397,7 @@ class HessianReinit(Callback):
         return self.k > 0 and self.monitor is not None
 
     def _event(self, net):
-        """Make an event by these hyperparameters."""
+        """Create an event with these hyperparameters."""
         return Event(self, net, self.generator_, ranks_in(self.rows))
 
     def _reinitialise(self, net, dataset):
@@ -412,9 +412,9 @@ class HessianReinit(Callback):
         self.cycles_ = self.cycles_.begin_cycle()
 
     def _end_epoch(self, net, cut=False):
-        """Count an epoch and tell whether a cycle ended with it.
+        """Count an epoch and return whether a cycle ended with it.
 
-        One that was cut off before its end, and so has no score, ends no cycle.
+        An epoch that was cut off before its end, and so has no score, ends no cycle.
         """
         self.cycles_ = self.cycles_.end_epoch()
         row = net.history[-1]

@@ -1,4 +1,4 @@
-"""What ranks the weights beside the Hessian: magnitude, chance, a user's function."""
+"""Importances other than the Hessian: magnitude, random, a user's function."""
 
 import torch
 
@@ -20,7 +20,7 @@ def random_scores(layers, generator):
 
 
 def call_importance(module, *, names, loss, inputs, targets, importance, generator):
-    """Score weights by a user's function, in the state in which Hessians are taken."""
+    """Score weights by a user's function, under the conditions for Hessians."""
     with differentiable_evaluation(module, inputs), TwiceDifferentiable():
         scores = importance(
             module,
@@ -42,7 +42,7 @@ def call_importance(module, *, names, loss, inputs, targets, importance, generat
 
 
 def _checked(importance, module, name, S):
-    """Return a layer's scores as a tensor without a graph beside its weight."""
+    """Check a layer's scores, and return them detached on the weight's device."""
     weight = module.get_submodule(name).weight
     real = isinstance(S, torch.Tensor) and not S.is_complex()
     if not real or S.shape != weight.shape:

@@ -1,7 +1,7 @@
-"""The cycles of a net that nobody else drives: watched in the net's history.
+"""Cycles that the callback ends itself, by watching the net's history.
 
-Functions of the callback, whose hyperparameters and cycles they read, and of the module
-in training. They return the cycles as they are afterwards.
+These functions take the callback, whose hyperparameters and cycles they read, and the
+module in training. They return the updated cycles.
 """
 
 from numbers import Real
@@ -14,16 +14,16 @@ from sklearn_hessreg._reinit._snapshots import (
 
 
 def column_of(method, row):
-    """Name the column of the history that is monitored."""
+    """Return the name of the monitored history column."""
     if method.monitor != "auto":
         return method.monitor
     return "valid_loss" if "valid_loss" in row else "train_loss"
 
 
 def read_monitor(method, row):
-    """Return what an epoch's row holds in the monitored column, a number.
+    """Return the number that an epoch's row holds in the monitored column.
 
-    Where no decision depends on it, it may be missing.
+    It may be missing if no decision depends on it.
     """
     monitor = column_of(method, row)
     value = row.get(monitor)
@@ -41,7 +41,7 @@ def read_monitor(method, row):
 
 
 def _decides(method):
-    """Tell whether what is monitored ends cycles or chooses their networks."""
+    """Return whether what is monitored ends cycles or chooses their networks."""
     return method.reinit_every == "plateau" or method.load_best
 
 
@@ -54,7 +54,7 @@ def watch_epoch(method, module, score):
 
 
 def end_cycle(method, module):
-    """Return to the cycle's best weights, if they are held, and keep a snapshot."""
+    """Restore the cycle's best weights, if they are held, and keep a snapshot."""
     cycles = method.cycles_
     if cycles.plateau.best is None and _decides(method):
         raise ValueError(
@@ -70,9 +70,9 @@ def end_cycle(method, module):
 
 
 def cut_off(method, module):
-    """End the training in the middle of a cycle, which may go on in another one.
+    """End the training in mid-cycle; another training may resume the cycle.
 
-    The module gets the last snapshot's weights; that is this cycle's if it counts.
+    The module gets the last snapshot's weights. That is this cycle's, if it counts.
     """
     cycles = method.cycles_
     weights = current = take_weights(module)
@@ -89,11 +89,11 @@ def cut_off(method, module):
 
 
 def resume(method, module):
-    """Go on with the cycle that the end of the last training cut off."""
+    """Resume the cycle that the end of the last training cut off."""
     cycles = method.cycles_
     if cycles.suspended is None:
         return cycles
-    # a module that was changed since is trained from where it is
+    # a module that has changed since then is trained as it is
     if has_weights(module, method.snapshots_[-1]["weights"]):
         write_weights(module, cycles.suspended)
     return cycles.resume()

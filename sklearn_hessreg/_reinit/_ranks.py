@@ -1,4 +1,4 @@
-"""What the processes that train one net tell each other, beside the scores."""
+"""Communication between the processes that train one net, except for the scores."""
 
 from torch.utils.data import IterableDataset
 
@@ -13,7 +13,7 @@ from sklearn_hessreg._reinit._samples import to_batch, two_samples
 
 
 def ranks_in(rows):
-    """Return the processes that take part, by the callback's parameter `rows`."""
+    """Return the processes that take part, given the callback's parameter `rows`."""
     return ALONE if rows is None else ranks_of()
 
 
@@ -32,7 +32,7 @@ def check_begin(ranks, method, net, dataset):
 
 
 def align(ranks, method, module, generator):
-    """Refuse different weights, and take the first rank's buffers and generator."""
+    """Refuse weights that differ; take the first rank's buffers and generator."""
 
     def describe():
         described = describe_arguments(_arguments(method))
@@ -45,7 +45,7 @@ def align(ranks, method, module, generator):
 
 
 def share_epoch(ranks, module, read_score):
-    """Average what is monitored, if anything, and take the first rank's buffers."""
+    """Average the monitored value, if any, and take the first rank's buffers."""
     scores = ranks.gather("the end of an epoch", read_score)
     ranks.broadcast(module.buffers())
     return None if None in scores else sum(scores) / len(scores)
@@ -60,7 +60,7 @@ def synchronised(ranks, scorer, module, **options):
 
 
 def _arguments(method):
-    """Return the hyperparameters that must be alike; functions by their names."""
+    """Return the hyperparameters that must agree, with functions by name."""
     values = method.get_params()
     del values["random_state"]  # the generator is shared
     return {

@@ -22,10 +22,10 @@ INITIALIZERS = {
 
 
 def select_top_k(scores, k, scope, rows=None):
-    """Mark the ceil(k/100 * count) highest scores, ties to the lowest index.
+    """Mark the ceil(k/100 * count) highest scores; ties go to the lowest index.
 
-    `scores` is a dict of tensors; `scope` says whether each of them ("layer") or all
-    together ("global") are ranked. Of the layers in `rows` only the marked rows are
+    `scores` is a dict of tensors; `scope` says whether to rank each one ("layer") or
+    all together ("global"). In the layers named in `rows`, only the marked rows are
     counted and ranked. Returns boolean masks of the same shapes.
     """
     rows = rows or {}
@@ -60,12 +60,12 @@ def reduce_units(scores, aggregation):
 
 def _top_mask(scores, k):
     """Mark the highest k percent of a vector by index, never by threshold."""
-    # as a fraction, because 7 / 100 * 100 is more than 7 in floating point; the sign
-    # makes a number of a boolean
+    # as a fraction, because 7 / 100 * 100 is more than 7 in floating point; the plus
+    # sign turns a boolean into a number
     count = math.ceil(Fraction(str(+k)) * scores.numel() / 100)
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
-    # not sorted, which takes ten times as long
+    # unsorted, because sorting takes ten times as long
     values = scores.byte() if scores.dtype == torch.bool else scores
     lowest = values.topk(count, sorted=False).values.min()
     mask = values > lowest
@@ -74,11 +74,11 @@ def _top_mask(scores, k):
 
 
 def draw_like(weight, initializer, generator):
-    """Draw a whole new matrix like `weight` (its fans count), on its device.
+    """Draw a whole new matrix like `weight` (its fans matter), on its device.
 
     `initializer` is a key of INITIALIZERS or a callable f(tensor, generator=...) that
-    fills the tensor in place or returns a new one. The draw is made on the CPU, so that
-    it is the same on every device.
+    fills the tensor in place or returns a new one. The draw is made on the CPU, so it
+    is the same on every device.
     """
     fresh = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
     with torch.no_grad():
@@ -103,14 +103,14 @@ def draw_like(weight, initializer, generator):
 
 @torch.no_grad()
 def write_masked(parameter, mask, values):
-    """Overwrite the marked elements of a parameter and leave the others untouched."""
+    """Overwrite the marked elements of a parameter and leave the others unchanged."""
     # where, not a product: 0 * NaN would stay NaN
     parameter.copy_(torch.where(mask, values, parameter))
 
 
 @torch.no_grad()
 def reset_state(optimizer, parameter, mask):
-    """Set what an optimizer holds of exactly the marked elements back to its start."""
+    """Reset an optimizer's state to its start, for exactly the marked elements."""
     start = _trial_state(optimizer, parameter, gradient=0)
     for name, held in optimizer.state.get(parameter, {}).items():
         if isinstance(held, torch.Tensor) and held.shape == parameter.shape:
@@ -135,7 +135,7 @@ def check_resettable(optimizer, parameter):
 
 
 def _shared(state, shape):
-    """Name what holds other tensors than numbers and one element for each weight."""
+    """Name state tensors that are neither one number nor one element per weight."""
     return {
         name
         for name, held in state.items()
@@ -145,9 +145,9 @@ def _shared(state, shape):
 
 
 def _trial_state(optimizer, parameter, gradient):
-    """Return the state after a step of a like optimizer on 2 x 2 (x ...) zeros.
+    """Return the state of an identical optimizer after a step on 2 x 2 (x ...) zeros.
 
-    It is empty where the optimizer cannot be made anew from its hyperparameters.
+    It is empty if the optimizer cannot be rebuilt from its hyperparameters.
     """
     groups = optimizer.param_groups
     group = next((g for g in groups if any(p is parameter for p in g["params"])), {})

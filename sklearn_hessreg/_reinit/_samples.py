@@ -1,4 +1,4 @@
-"""The training samples that weights are scored on: drawn, and made one batch."""
+"""The training samples that weights are scored on: draw them, make one batch."""
 
 from functools import partial
 from itertools import islice
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 
 
 def draw_samples(dataset, count, generator):
-    """Draw so many samples of a dataset; all of them, without a draw, for None."""
+    """Draw `count` samples of a dataset; None takes all of them, without a draw."""
     if isinstance(dataset, IterableDataset):
         return _draw_from_stream(_restart(dataset), count, generator)[0]
     n_samples = len(dataset)
@@ -20,9 +20,9 @@ def draw_samples(dataset, count, generator):
 
 
 def draw_from_all_ranks(ranks, dataset, count, generator):
-    """Draw so many samples of the datasets of all ranks, as of one after the other.
+    """Draw `count` samples of all ranks' datasets, joined in rank order.
 
-    All ranks get them; no others leave their rank.
+    All ranks get these samples; no other samples leave their rank.
     """
     candidates, size = dataset, None
     if isinstance(dataset, IterableDataset):
@@ -37,13 +37,13 @@ def draw_from_all_ranks(ranks, dataset, count, generator):
     own = drawn - sum(sizes[: ranks.rank])
     own = own[(own >= 0) & (own < sizes[ranks.rank])].tolist()
     if candidates is not dataset:
-        own = range(len(own))  # they are in an order that was drawn
+        own = range(len(own))  # they are already in random order
     parts = ranks.gather("samples", lambda: [candidates[i] for i in own])
     return [sample for part in parts for sample in part]
 
 
 def _shuffle_stream(dataset, count, generator, rank):
-    """Draw samples of a rank's stream, in a random order; also count all of them."""
+    """Draw samples of a rank's stream in random order, and count the whole stream."""
     (seed,) = torch.randint(2**62, (1,), generator=generator, device="cpu").tolist()
     own = torch.Generator(device="cpu").manual_seed(seed + rank)
     drawn, seen = _draw_from_stream(_restart(dataset), count, own)
@@ -52,14 +52,14 @@ def _shuffle_stream(dataset, count, generator, rank):
 
 
 def two_samples(dataset):
-    """Take the first sample and the last; of a stream the first two."""
+    """Take the first and the last sample, or the first two of a stream."""
     if isinstance(dataset, IterableDataset):
         return list(islice(_restart(dataset), 2))
     return Subset(dataset, [0, len(dataset) - 1])
 
 
 def _restart(dataset):
-    """Begin a pass over a dataset without indices, which must allow another one."""
+    """Begin a pass over a dataset without indices, which must allow further passes."""
     samples = iter(dataset)
     if samples is iter(dataset):
         raise ValueError(
@@ -72,7 +72,7 @@ def _restart(dataset):
 
 
 def _draw_from_stream(samples, count, generator):
-    """Draw samples of one pass, each as likely as any other; also count all of them."""
+    """Draw samples uniformly from one pass, and count the whole pass."""
     drawn = list(islice(samples, count))
     seen = len(drawn)
     for seen, sample in enumerate(samples, start=len(drawn) + 1):

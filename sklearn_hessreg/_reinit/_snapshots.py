@@ -1,4 +1,4 @@
-"""Snapshots: a network's weights as arrays, written back, compared, averaged over."""
+"""Snapshots: take a network's weights as arrays, write back, compare and average."""
 
 import math
 from copy import deepcopy
@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 
 
 def take_weights(module):
-    """Copy a module's parameters and buffers into arrays that cannot be written to."""
+    """Copy a module's parameters and buffers into read-only arrays."""
     return {name: _to_array(value) for name, value in module.state_dict().items()}
 
 
@@ -19,7 +19,7 @@ def write_weights(module, weights):
 
 
 def has_weights(module, weights):
-    """Tell whether a module's parameters and buffers are these to the bit."""
+    """Return whether a module's parameters and buffers equal these bit for bit."""
     current = take_weights(module)
     return current.keys() == weights.keys() and all(
         value.tobytes() == weights[name].tobytes()
@@ -29,10 +29,10 @@ def has_weights(module, weights):
 
 
 def _to_array(value):
-    """Copy a tensor; what else a module puts into its state is copied as it is."""
+    """Copy a tensor to an array; copy anything else in a module's state as it is."""
     if not isinstance(value, torch.Tensor):
         return deepcopy(value)
-    if value.dtype == torch.bfloat16:  # numpy has no such type; float32 holds all of it
+    if value.dtype == torch.bfloat16:  # numpy lacks this type; float32 holds all of it
         value = value.float()
     array = np.array(value.detach().cpu().numpy())
     array.flags.writeable = False
@@ -40,30 +40,30 @@ def _to_array(value):
 
 
 def _to_tensor(array):
-    """Make a tensor of an array, which may be read-only."""
+    """Convert an array, which may be read-only, to a tensor."""
     if not isinstance(array, np.ndarray):
         return deepcopy(array)
-    return torch.from_numpy(np.array(array))  # torch warns of read-only memory
+    return torch.from_numpy(np.array(array))  # torch warns about read-only memory
 
 
 def is_no_worse(score, snapshots, lower_is_better):
-    """Tell whether a score is at least that of the worst snapshot.
+    """Return whether a score is no worse than that of the worst snapshot.
 
-    No score, or NaN, is worse than all others. Beside no snapshot everything counts.
+    No score, or NaN, is worse than all others. Without snapshots, every score counts.
     """
     scores = [_as_gain(snapshot["score"], lower_is_better) for snapshot in snapshots]
     return not scores or _as_gain(score, lower_is_better) >= min(scores)
 
 
 def _as_gain(score, lower_is_better):
-    """Turn a score such that higher is better."""
+    """Flip a score's sign if needed, so that higher is better."""
     if score is None or math.isnan(score):
         return -math.inf
     return -score if lower_is_better else score
 
 
 def average(net, module, snapshots, method, X):
-    """Average what a net's method returns over the snapshots, each written in turn.
+    """Average the results of a net's method over the snapshots, written in turn.
 
     Afterwards the module has its own weights again.
     """

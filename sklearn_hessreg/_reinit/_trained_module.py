@@ -1,4 +1,4 @@
-"""What a net trains: its module unwrapped, the layers, rows and biases, the units."""
+"""The trained parts of a net: unwrapped module, layers, rows, biases and units."""
 
 import torch
 from torch import nn
@@ -22,9 +22,9 @@ def trainable_layers(module):
 
 
 def trained_rows(layers):
-    """Mark the rows that training changes, for those layers where it does not all.
+    """Mark the rows that training changes, for layers where it does not change all.
 
-    The row of an embedding's padding has no gradient: once redrawn, it would stay so.
+    An embedding's padding row has no gradient: once redrawn, it would stay that way.
     """
     rows = {}
     for name, layer in layers.items():
@@ -36,13 +36,13 @@ def trained_rows(layers):
 
 
 def trained_bias(layer):
-    """Return a layer's bias, if it has one that the optimizer may change."""
+    """Return a layer's bias if the optimizer may change it, else None."""
     bias = getattr(layer, "bias", None)
     return bias if isinstance(bias, nn.Parameter) and bias.requires_grad else None
 
 
 def of_weights(mask, layer):
-    """Repeat a mask of units for each of their weights; leave a mask of weights."""
+    """Repeat a mask of units for each of their weights; return other masks as is."""
     weight = layer.weight
     return mask.view(*mask.shape, *[1] * (weight.ndim - mask.ndim)).expand_as(weight)
 
@@ -60,11 +60,10 @@ def check_units(name, layer):
 
 
 def unwrapped(net):
-    """Return the net with modules in place of what wraps them for speed.
+    """Return the net with its modules freed of wrappers that serve speed.
 
-    What torch.compile has made cannot be differentiated twice, and in
-    DistributedDataParallel a forward pass waits for other processes. The parameters are
-    the same.
+    A module made by torch.compile cannot be differentiated twice, and a forward pass in
+    DistributedDataParallel waits for other processes. The parameters are the same.
     """
     names = [f"{name}_" for name in [*net._modules, *net._criteria]]
     originals = {
@@ -80,7 +79,7 @@ def unwrapped(net):
 
 
 def _bare(module):
-    """Take off all wraps."""
+    """Remove all wrappers."""
     module = without_ddp(module)
     while (inner := getattr(module, "_orig_mod", None)) is not None:
         module = without_ddp(inner)
@@ -88,12 +87,12 @@ def _bare(module):
 
 
 def has_lazy_parameters(net):
-    """Tell whether the first batch is still to say what shape a parameter has."""
+    """Return whether a parameter's shape still depends on the first batch."""
     return any(is_lazy(parameter) for parameter in net.module_.parameters())
 
 
 def initialise_lazy_parameters(net, dataset):
-    """Run two samples through the module, as its first batch would do."""
+    """Run two samples through the module, as its first batch would."""
     Xi, _ = to_batch(net, two_samples(dataset))
     with differentiable_evaluation(net.module_, Xi), torch.no_grad():
         net.infer(Xi)

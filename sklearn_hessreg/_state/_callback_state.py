@@ -1,4 +1,4 @@
-"""State of callbacks, and of attributes of a net's own: capture and load."""
+"""State of callbacks and of a net's own attributes: capture and load."""
 
 import pickle
 from inspect import Parameter, signature
@@ -8,7 +8,7 @@ from skorch.callbacks import EpochScoring
 
 from sklearn_hessreg._state._generators import GENERATORS
 
-# what skorch keeps in a net, beside its modules and optimizers
+# what skorch keeps in a net, besides its modules and optimizers
 _OF_SKORCH = {
     *("_modules", "_criteria", "_optimizers", "_params_to_validate", "prefixes_"),
     *("callbacks_", "history_", "initialized_", "virtual_params_", "init_context_"),
@@ -17,7 +17,7 @@ _OF_SKORCH = {
 
 
 def parameters_of(callback):
-    """List the names of the attributes that are hyperparameters of a callback."""
+    """Return the names of a callback's hyperparameters."""
     init = type(callback).__init__
     if init is object.__init__:
         return set()
@@ -29,12 +29,12 @@ def parameters_of(callback):
 
 
 def callback_state(callback):
-    """Take what a callback has learnt, by reference.
+    """Return what a callback has learnt, by reference.
 
-    That is what it would pickle, but for its hyperparameters, for generators and for
-    functions and classes, which it makes anew. Of what has a state_dict it is that.
+    That is what it would pickle, except its hyperparameters, generators, and functions
+    and classes, which it rebuilds. An object with a state_dict is stored as that dict.
     """
-    state = callback.__getstate__() or {}  # None of an object without attributes
+    state = callback.__getstate__() or {}  # None for an object without attributes
     if not hasattr(callback, "__setstate__"):
         # skorch's EarlyStopping leaves its best weights out of pickles
         state = {name: vars(callback).get(name, state[name]) for name in state}
@@ -49,7 +49,7 @@ def callback_state(callback):
 
 
 def load_callback_state(callback, memory):
-    """Give a callback the memory of another one."""
+    """Give a callback another one's memory."""
     if hasattr(callback, "__setstate__"):  # it has a portable form of its own
         callback.__setstate__({**vars(callback), **memory["values"]})
     else:
@@ -58,7 +58,7 @@ def load_callback_state(callback, memory):
 
 
 def _load_parts(owner, parts):
-    """Give the objects that an owner has made anew the state of those it had."""
+    """Give the objects that an owner has rebuilt the state of the old ones."""
     for name, state in parts.items():
         part = getattr(owner, name, None)
         if part is None:
@@ -71,15 +71,15 @@ def _load_parts(owner, parts):
 
 
 def pickles_of(net):
-    """Pickle the attributes of a net that are its own; None of one that cannot be."""
+    """Pickle a net's own attributes; one that cannot be pickled gives None."""
     return {name: _pickled(value) for name, value in _own_values(net).items()}
 
 
 def own_state(net, begin):
-    """Take what a net of one's own has learnt since its training began.
+    """Return what a net of the user's own class has learnt since training began.
 
-    `begin` are its pickles then. What is as it was has been set by the user, and may
-    be another in the next process, as may an object that cannot be pickled.
+    `begin` holds its pickles from that time. Unchanged attributes were set by the user
+    and may differ in the next process, as may an object that cannot be pickled.
     """
     values = {}
     for name, value in _own_values(net).items():
@@ -96,7 +96,7 @@ def own_state(net, begin):
 
 
 def load_own_state(net, memory):
-    """Give a net the memory of another one."""
+    """Give a net another one's memory."""
     vars(net).update({n: pickle.loads(v) for n, v in memory["values"].items()})
     _load_parts(net, memory["parts"])
 
@@ -113,7 +113,7 @@ def _own_attributes(net):
 
 
 def _own_values(net):
-    """Map names to those attributes that are values; of parameters, plain ones."""
+    """Map names to those attributes that are values; for parameters, plain ones."""
     parameters = signature(type(net).__init__).parameters.keys()
     parameters |= signature(NeuralNet.__init__).parameters.keys()
     return {
@@ -125,23 +125,23 @@ def _own_values(net):
 
 
 def _parts(attributes):
-    """Collect the states of what keeps its own."""
+    """Collect the states of the attributes that have one of their own."""
     return {n: part.state_dict() for n, part in attributes.items() if _has_state(part)}
 
 
 def _has_state(value):
-    """Tell whether a value is an object with a state of its own, such as a module."""
+    """Return whether a value is an object with its own state, such as a module."""
     return not isinstance(value, type) and hasattr(value, "load_state_dict")
 
 
 def _pickled(value):
-    """Pickle a value; None if that cannot be."""
+    """Pickle a value, or return None if it cannot be pickled."""
     try:
         return pickle.dumps(value, protocol=5)
-    except Exception:  # whatever its way to be pickled raises
+    except Exception:  # pickling may raise anything
         return None
 
 
 def _caches(callback):
-    """Name what is emptied when an epoch begins and can be as large as the data."""
+    """Name attributes that each epoch empties and that can be as large as the data."""
     return {"y_trues_", "y_preds_"} if isinstance(callback, EpochScoring) else set()

@@ -1,4 +1,4 @@
-"""Description of a fit of a skorch net, by which its checkpoint is recognised."""
+"""Description of a skorch net's fit, by which its checkpoint is recognised."""
 
 import pickle
 from functools import partial
@@ -24,19 +24,20 @@ from sklearn_hessreg._state._callback_state import parameters_of
 from sklearn_hessreg._state._generators import GENERATORS
 from sklearn_hessreg._state._net_state import callbacks_of, modules_of
 
-DEEPEST = 6  # of values in values
+DEEPEST = 6  # nesting of values
 LONGEST = 200  # characters of a value in a message
-# their arguments are runs and writers, others in each process, and change no bit
+# their arguments are runs and writers, which differ per process and change no bit
 _LOGGERS = (MlflowLogger, NeptuneLogger, SacredLogger, TensorBoard, WandbLogger)
-# what is described otherwise, and what changes no bit
+# described elsewhere, or changes no bit
 _APART = {"callbacks", "verbose"}
 
 
 def describe_net(net, X, y, but):
-    """Describe a fit by values of JSON; two that are equal train to the same bits.
+    """Describe a fit as JSON values; fits with equal descriptions train to equal bits.
 
-    Weights do not count, but for those that training goes on from. What cannot be seen
-    does not either: the inside of functions, and of data sets that are not arrays.
+    Weights do not count, except those that training goes on from. What cannot be seen
+    does not count either: the inside of functions, and of data sets that are not
+    arrays.
     """
     params = {
         name: value
@@ -76,18 +77,18 @@ def _callback_params(net, but):
 
 
 def _is_live(value):
-    """Tell if a value is a writer, a connection or the like, of one process alone."""
+    """Return whether a value belongs to one process, such as a writer or connection."""
     if hasattr(value, "__qualname__") or not hasattr(value, "__dict__"):
         return False
     try:
         pickle.dumps(value)
-    except Exception:  # whatever its way to be pickled raises
+    except Exception:  # pickling may raise anything
         return True
     return False
 
 
 def _buffers(net):
-    """List what a criterion weighs with, as do the weights of classes."""
+    """List the criteria's buffers, such as class weights."""
     return {
         f"{name}_.{place}": buffer
         for name, module in modules_of(net).items()
@@ -113,14 +114,14 @@ def _hash(value):
 
 
 def _shorten(text):
-    """Write the hash of a text too long for a message."""
+    """Replace a text too long for a message by its start and its hash."""
     if len(text) <= LONGEST:
         return text
     return f"{text[:20]}... ({sha256(text.encode()).hexdigest()[:16]})"
 
 
 def describe(value, depth=0):
-    """Write a value as a text that is the same in another process."""
+    """Write a value as text that is the same in another process."""
     within = partial(describe, depth=depth + 1)
     name = _name_of(type(value))
     if callable(value) and hasattr(value, "__qualname__"):
@@ -143,7 +144,7 @@ def describe(value, depth=0):
 
 
 def _describe_data(value, within):
-    """Describe what holds data by its values; None of what holds none."""
+    """Describe data by its values; return None for anything that holds none."""
     if isinstance(value, torch.Tensor):
         if is_lazy(value):
             return "not known yet"
@@ -167,7 +168,7 @@ def _describe_data(value, within):
 
 
 def _to_array(tensor):
-    """Make an array of a tensor; of a type that numpy lacks, by its bytes."""
+    """Return a tensor's bytes as an array, because numpy lacks some of its types."""
     if tensor.layout != torch.strided:
         tensor = tensor.to_dense()
     tensor = tensor.resolve_conj().resolve_neg().contiguous()
@@ -178,7 +179,7 @@ def _describe_parts(value, within, name):
     """Describe a container, or an object by its attributes."""
     if isinstance(value, dict):
         parts = [f"{within(key)}: {within(part)}" for key, part in value.items()]
-        return f"{{{', '.join(sorted(parts))}}}"  # of keywords, the order is nothing
+        return f"{{{', '.join(sorted(parts))}}}"  # keywords have no order
     if isinstance(value, (set, frozenset)):
         return f"{name} {sorted(map(within, value))}"
     if isinstance(value, (list, tuple)):
@@ -190,23 +191,23 @@ def _describe_parts(value, within, name):
 
 
 def _name_of(thing):
-    """Name a class or a function in full."""
+    """Return the full name of a class or function."""
     module = getattr(thing, "__module__", None)
     name = thing.__qualname__
     return name if module in (None, "builtins") else f"{module}.{name}"
 
 
 _DECIDING = ("sklearn_hessreg", "torch", "numpy", "scipy", "scikit-learn", "skorch")
-HASHED = 2**24  # bytes of an array that are made contiguous at once
+HASHED = 2**24  # bytes of an array made contiguous at once
 
 
 def versions():
-    """Look up the versions of what decides the bits."""
+    """Return the versions of the packages that determine the bits."""
     return {name: version(name) for name in _DECIDING}
 
 
 def hash_array(array):
-    """Hash the values of an array or of a CSR matrix, whatever its order in memory."""
+    """Hash the values of an array or CSR matrix, whatever its order in memory."""
     if array is None:
         return None
     parts = (array.data, array.indices, array.indptr) if issparse(array) else (array,)
@@ -220,7 +221,7 @@ def hash_array(array):
 
 
 def differences(there, here):
-    """Say in what two fits differ."""
+    """Yield the differences between two fits."""
     for name in here["parameters"] | there["parameters"]:
         one, two = (fit["parameters"].get(name, "missing") for fit in (there, here))
         if one != two:

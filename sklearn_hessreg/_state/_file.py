@@ -1,7 +1,7 @@
 """StateFile: a checkpoint file that is replaced atomically.
 
-The file is a line of JSON, which says of what fit it is, and the pickled state. It is
-written beside its place and moved there.
+The file is a line of JSON that describes the fit, followed by the pickled state. It is
+written to a temporary file in the same folder and then moved into place.
 """
 
 import json
@@ -16,14 +16,14 @@ import torch
 
 from sklearn_hessreg._state._description import differences
 
-LONGEST_LINE = 2**24  # bytes of the description, of which few fits have a thousandth
+LONGEST_LINE = 2**24  # bytes of the description; few fits need a thousandth
 
 
 class StateFile:
-    """The file of one fit.
+    """The checkpoint file of one fit.
 
-    `fit` describes it by its parameters, data and versions. In a folder every fit has a
-    file of its own, named by its parameters and data. `parameter` is the user's name
+    `fit` describes the fit by its parameters, data and versions. In a folder every fit
+    has its own file, named by its parameters and data. `parameter` is the user's name
     for the path.
     """
 
@@ -32,7 +32,7 @@ class StateFile:
         self.given = f"{parameter}={path!r}"
         if not str(path):
             raise ValueError(f"{self.given} names no file. Name one, or a folder.")
-        self.path = Path(path).absolute()  # training may change the folder it runs in
+        self.path = Path(path).absolute()  # training may change the working folder
         if self.path.is_dir():
             name = joblib.hash([fit["parameters"], fit["data"]])
             self.path = self.path / f"{name}.checkpoint"
@@ -44,9 +44,9 @@ class StateFile:
         self.is_there = False
 
     def load(self):
-        """Return the state in the file, None if there is none; refuse another fit's.
+        """Return the stored state, None without a file; refuse another fit's file.
 
-        One of another fit that had trained nothing yet counts as none.
+        The file of another fit that had not trained anything yet counts as none.
         """
         for leftover in self._leftovers():  # of a process that was killed
             leftover.unlink(missing_ok=True)
@@ -67,15 +67,15 @@ class StateFile:
                 ) from error
 
     def write(self, state, epochs):
-        """Write the state beside the file, and move it there when it is on the disk.
+        """Write the state to a temporary file, and move it into place once on disk.
 
-        `epochs` is the number of those trained.
+        `epochs` is the number of epochs trained.
         """
         fit = {**self.fit, "epochs": epochs}
         try:
             try:
                 self._write(state, fit)
-            except FileNotFoundError:  # cleared away by a process that began this fit
+            except FileNotFoundError:  # removed by a process that began this fit
                 self._write(state, fit)
         except OSError as error:
             raise OSError(
@@ -91,7 +91,7 @@ class StateFile:
         self.path.unlink(missing_ok=True)
 
     def _write(self, state, fit):
-        """Write a whole file, and move it, or leave none."""
+        """Write a whole file and move it into place, or leave none behind."""
         number, written = mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with open(number, "wb") as file:
@@ -105,7 +105,7 @@ class StateFile:
             raise
 
     def _move(self, written):
-        """Replace the file, or put the first one where no other fit has put one."""
+        """Replace this fit's file, or create it where no other fit has one."""
         if self.is_there:
             self._check_that_it_is_own()
         else:
@@ -121,23 +121,23 @@ class StateFile:
         os.replace(written, self.path)
 
     def _check_that_it_is_own(self):
-        """Refuse to write over what another fit has put there meanwhile."""
+        """Refuse to overwrite a file that another fit has put there meanwhile."""
         try:
             file = self.path.open("rb")
-        except FileNotFoundError:  # somebody has deleted it
+        except FileNotFoundError:  # deleted meanwhile
             return
         with file:
             self._is_own(file.readline(LONGEST_LINE))
 
     def _leftovers(self):
-        """List files that were begun and not moved."""
+        """List the temporary files that were begun but never moved."""
         start = f".{self.path.name}."
         return [p for p in self.path.parent.iterdir() if p.name.startswith(start)]
 
     def _is_own(self, line):
-        """Tell by the first line, before a file is unpickled, if it is of this fit.
+        """Return whether a file's first line, read before unpickling, is of this fit.
 
-        That of another fit is refused, if anything is lost with it.
+        Another fit's file is refused if replacing it would lose anything.
         """
         try:
             there = json.loads(line)
@@ -158,10 +158,10 @@ class StateFile:
 
 
 class _Pickler(pickle.Pickler):
-    """Write tensors as arrays, many times faster than torch does, and views alone."""
+    """Write tensors as arrays, many times faster than torch, and views on their own."""
 
     def reducer_override(self, value):
-        """Reduce a tensor that numpy can hold; leave all else to its own ways."""
+        """Reduce a tensor that numpy can hold; leave everything else to pickle."""
         if type(value) is not torch.Tensor:
             return NotImplemented
         try:
@@ -172,7 +172,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _to_tensor(array, device, requires_grad):
-    """Make a tensor of an array again, in memory of its own."""
+    """Convert an array back to a tensor with its own memory."""
     tensor = torch.from_numpy(np.array(array)).to(device)
     return tensor.requires_grad_(requires_grad)
 

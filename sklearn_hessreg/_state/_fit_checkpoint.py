@@ -31,69 +31,72 @@ _CONSTRAINTS = {
 
 
 class FitCheckpoint(Callback):
-    """Keep a skorch net's training in a file, from which a killed fit goes on.
+    """Keep a skorch net's training in a file, from which a killed fit resumes.
 
     The file holds weights, buffers, optimizers, history, what the callbacks have learnt
-    and the random generators. A ``fit`` that was killed at any moment and is called
-    again, in a new process, with the same parameters and data, goes on from there and
-    ends with the bits of one that was never interrupted, on the same machine with the
-    same number of threads. The estimators have ``checkpoint`` for it.
+    and the random generators. If a ``fit`` is killed, at any moment, call it again in a
+    new process with the same parameters and data. It resumes from the file and ends
+    bit for bit like a fit that was never interrupted, on the same machine with the same
+    number of threads. The estimators have ``checkpoint`` for this.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Name an existing folder in a search: each fit then has a file of its
-        own in it, named by its parameters and data.
+        The file. In a search, name an existing folder: each fit then has its own file
+        there, named by its parameters and data.
     every : int, default=1
-        Write the file after every so many epochs, and after the last.
+        Write the file after each ``every`` epochs, and after the last epoch.
     keep : bool, default=False
-        Whether the file stays when training has ended. The same fit called again then
-        trains nothing and returns the net of the end. Else the file is deleted.
+        Whether to keep the file when training has ended. Calling the same fit again
+        then trains nothing and returns the final net. Otherwise the file is deleted.
 
     Raises
     ------
     ValueError
-        When training begins, if this is not the last one in ``callbacks``; if the file
-        is of another fit, with what differs and both values; if it is damaged or no
-        checkpoint; if what a callback has learnt cannot be pickled; in a net that
-        trains in several processes, or by skorch's ``AccelerateMixin``.
+        When training begins: if this is not the last one in ``callbacks``; if the file
+        is of another fit (the message says what differs, with both values); if the file
+        is damaged or not a checkpoint; if what a callback has learnt cannot be pickled;
+        if the net trains in several processes or with skorch's ``AccelerateMixin``.
     OSError
-        If the file cannot be written, as on a full disk. What it held before is kept.
+        If the file cannot be written, for example on a full disk. Its previous content
+        is kept.
 
     Notes
     -----
-    Training draws from the global generators of torch (CPU and CUDA), numpy and Python,
-    so a fit that goes on sets them: to where they were when training began, for the
-    rows set aside for validation, then to where they were after the last epoch stored.
-    They end where the uninterrupted fit leaves them. No seed is needed. Generators that
-    are among the net's parameters, or attributes of these, of its modules and of its
-    callbacks are stored too. Generators inside a data set of your own are not.
+    Training draws from the global generators of torch (CPU and CUDA), numpy and Python.
+    A resumed fit therefore sets them twice: first to where they were when training
+    began, for the rows set aside for validation, then to where they were after the last
+    epoch stored. They end where the uninterrupted fit leaves them. You need no seed.
+    Generators among the net's parameters are stored too, and so are those held as
+    attributes by these parameters, by the net's modules or by its callbacks. Generators
+    inside a data set of your own are not.
 
     The same fit has the same class of net, parameters (``verbose`` may differ,
-    ``max_epochs`` may not), callbacks, shapes, ``X``, ``y``, weights of the criterion,
-    and versions of the packages. Initial weights and ``fit_params`` are not compared.
-    A function is told by its name, a module that is given ready-made by what it prints,
-    a torch data set that does not hold arrays by its class and length. Of skorch's
-    callbacks that write logs, and of an argument of another callback that cannot be
-    pickled, as a writer, only the class counts.
+    ``max_epochs`` may not), callbacks, shapes, ``X``, ``y``, criterion weights and
+    package versions. Initial weights and ``fit_params`` are not compared. A function is
+    identified by its name, a ready-made module by what it prints, and a torch data set
+    that does not hold arrays by its class and length. For skorch's logging callbacks
+    only the class counts. The same holds for an argument of another callback that
+    cannot be pickled, such as a writer.
 
-    What a callback has learnt is each attribute that ends in an underscore, or that is
-    not among the arguments of its ``__init__``. ``on_train_begin`` is called once more
-    before it is restored. Of a net of your own class each attribute that training has
-    changed is stored; of an object with a ``state_dict``, such as a ``GradScaler`` or
-    an average of the weights, that. Attributes of modules that are neither weights nor
-    buffers are not stored.
+    What a callback has learnt is every attribute whose name ends in an underscore or is
+    not an argument of its ``__init__``. ``on_train_begin`` is called once more before
+    these are restored. For a net of your own class, every attribute that training has
+    changed is stored. An object with a ``state_dict``, such as a ``GradScaler`` or an
+    average of the weights, is stored as that dict. Attributes of modules that are
+    neither weights nor buffers are not stored.
 
-    An interruption leaves the file, as does an error. skorch has one exception for
-    Ctrl-C and for a callback that ends the training, so only of its EarlyStopping and
-    of :class:`HessianReinit` it is known that training has ended. Any other leaves the
-    file of the last epoch but one: a further fit comes to the same end. Or delete it.
+    The file stays after an interruption or an error. skorch uses the same exception for
+    Ctrl-C and for a callback that ends the training. Only for its EarlyStopping and for
+    :class:`HessianReinit` is it known that training has ended. If any other callback
+    ends the training, the file of the last epoch but one stays. Call ``fit`` again to
+    reach the same end, or delete the file.
 
-    ``partial_fit`` goes on likewise, and so does ``fit`` with ``warm_start=True``: each
-    call is a training of its own, recognised by the weights that it begins with. Give
-    each of them a path of its own.
+    ``partial_fit`` resumes in the same way, and so does ``fit`` with
+    ``warm_start=True``. Each call is a training of its own, recognised by the weights
+    it begins with. Give each call its own path.
 
-    The file is a pickle: use none from people you do not trust.
+    The file is a pickle: never load one from people you do not trust.
 
     Examples
     --------
@@ -139,12 +142,12 @@ class FitCheckpoint(Callback):
         )
 
     def initialize(self):
-        """Belong to no training."""
+        """Detach from any training."""
         self.file_ = self.begin_ = self.end_ = self.rows_ = self.own_ = None
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Go on from the file, or write it before anything is trained in vain."""
+        """Resume from the file, or write it now so that a failure costs no training."""
         self.check_params()
         self._check_net(net)
         net.callbacks_ = _without_return(net.callbacks_)
@@ -159,18 +162,18 @@ class FitCheckpoint(Callback):
             self._go_on_from(net, state)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Write the file if it is time."""
-        if self.file_ is None:  # a loop without a beginning
+        """Write the file if it is due."""
+        if self.file_ is None:  # on_train_begin was not called
             return
         self.epochs_ += 1
         if self.epochs_ % self.every == 0 or self.epochs_ >= self.max_epochs_:
             self._write(net)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Delete the file, or write the end into it; keep it after an interruption."""
+        """Delete the file or store the end in it; keep it after an interruption."""
         if self.file_ is None:
             return
-        if self.end_ is not None:  # undo what other callbacks have done once more
+        if self.end_ is not None:  # undo what other callbacks have repeated
             restore_net(net, self.end_["net"], self)
             restore_generators(net, self.end_["generators"])
         if self._has_ended(net):
@@ -181,7 +184,7 @@ class FitCheckpoint(Callback):
         self.initialize()
 
     def _check_net(self, net):
-        """Refuse a place where not all can be seen, and processes that share a net."""
+        """Refuse callbacks after this one, and nets that several processes train."""
         seen = [pair for pair in net.callbacks_ if not isinstance(pair[1], PrintLog)]
         name, last = seen[-1]
         if last is not self:
@@ -201,7 +204,7 @@ class FitCheckpoint(Callback):
             )
 
     def _has_ended(self, net):
-        """Tell an end from an interruption, both of which are KeyboardInterrupts."""
+        """Return whether training ended; Ctrl-C gives the same KeyboardInterrupt."""
         stopped = (_has_stopped(callback) for _, callback in net.callbacks_)
         return self.end_ is not None or self.epochs_ >= self.max_epochs_ or any(stopped)
 
@@ -220,7 +223,7 @@ class FitCheckpoint(Callback):
             raise ValueError(_what_cannot_be_pickled(state, error)) from error
 
     def _go_on_from(self, net, state):
-        """Bring the net there, and the generators to where rows are set aside."""
+        """Restore the net, and the generators to before rows are set aside."""
         restore_net(net, state["net"], self)
         self.begin_, self.epochs_ = state["begin"], state["epochs"]
         restore_generators(net, self.begin_)
@@ -228,16 +231,16 @@ class FitCheckpoint(Callback):
             self.end_, self.epochs_ = state, self.max_epochs_
         if net.verbose:
             print(f"Going on after epoch {len(net.history)} from {self.file_.path}.")
-        # skorch reads it when all callbacks have begun
+        # skorch reads this after all callbacks have begun
         net.max_epochs = max(0, self.max_epochs_ - self.epochs_)
         net.callbacks_ = [("return", _Return(self, state)), *net.callbacks_]
 
 
 class _Return(Callback):
-    """Bring a net, before its first epoch, to where it was; it is the first callback.
+    """First callback of a resumed fit; returns to its position before the first epoch.
 
-    The rows set aside for validation were drawn before that, by the generators as they
-    were when training first began.
+    By then the validation rows have been drawn, with the generators as they were when
+    training first began.
     """
 
     def __init__(self, checkpoint, state):
@@ -245,15 +248,15 @@ class _Return(Callback):
         self.state = state
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Go on with the epochs that are left."""
+        """Continue with the epochs that are left."""
         self._leave(net)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """There were none left."""
+        """Restore here if no epochs were left."""
         self._leave(net)
 
     def _leave(self, net):
-        """Set generators and parameters back, and do so once."""
+        """Restore generators and parameters, only once."""
         if self.state["epochs"] > 0:
             restore_generators(net, self.state["generators"])
         net.max_epochs = self.checkpoint.max_epochs_
@@ -261,12 +264,12 @@ class _Return(Callback):
 
 
 def _without_return(callbacks):
-    """Leave out what only a training that goes on begins with."""
+    """Leave out the callback that only starts a resumed training."""
     return [pair for pair in callbacks if not isinstance(pair[1], _Return)]
 
 
 def _has_stopped(callback):
-    """Tell whether a callback has ended the training, which it does by an interrupt."""
+    """Return whether a callback has ended the training, by its interrupt."""
     if isinstance(callback, EarlyStopping):
         return callback.misses_ >= callback.patience
     if isinstance(callback, HessianReinit):
@@ -275,7 +278,7 @@ def _has_stopped(callback):
 
 
 def _what_cannot_be_pickled(state, error):
-    """Name the callback that has learnt it, and the attribute."""
+    """Name the callback and the attribute that cannot be pickled."""
     for callback, memory in state["net"]["callbacks"].items():
         for name, value in {**memory["values"], **memory["parts"]}.items():
             try:

@@ -1,4 +1,4 @@
-"""The random generators that a net's training draws from."""
+"""The random generators that a net's training draws from: capture and restore."""
 
 import random
 
@@ -10,7 +10,7 @@ GENERATORS = (torch.Generator, np.random.RandomState, np.random.Generator)
 
 
 def capture_generators(net):
-    """Take the states of the global generators and of those that the net has."""
+    """Return the states of the global generators and of the net's own."""
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     return {
         "torch": torch.get_rng_state(),
@@ -22,7 +22,7 @@ def capture_generators(net):
 
 
 def restore_generators(net, states):
-    """Set them back."""
+    """Restore the captured states."""
     torch.set_rng_state(states["torch"])
     torch.cuda.set_rng_state_all(states["cuda"])
     check_random_state(None).set_state(states["numpy"])
@@ -33,7 +33,7 @@ def restore_generators(net, states):
 
 
 def _own_generators(net):
-    """List those among the net's parameters, and what these and its modules hold."""
+    """List generators among the net's parameters, or held by them or its modules."""
     owners = {**net.get_params(deep=False), **dict(net.callbacks_)}
     for name in (*net._modules, *net._criteria):
         module = getattr(net, f"{name}_")
@@ -47,7 +47,7 @@ def _own_generators(net):
 
 
 def _state_of(generator):
-    """Take the state of a generator."""
+    """Return a generator's state."""
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
     if isinstance(generator, np.random.RandomState):
@@ -56,7 +56,7 @@ def _state_of(generator):
 
 
 def _set_state(generator, state):
-    """Set a generator back."""
+    """Restore a generator's state."""
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state
     else:

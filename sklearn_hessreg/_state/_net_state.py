@@ -15,16 +15,16 @@ from sklearn_hessreg._state._callback_state import (
 
 
 def modules_of(net):
-    """Map the names of a net's modules and criteria to those that torch made."""
+    """Map names to a net's modules and criteria that are torch modules."""
     named = {name: getattr(net, f"{name}_") for name in (*net._modules, *net._criteria)}
     return {name: part for name, part in named.items() if isinstance(part, Module)}
 
 
 def capture_net(net, rows, but, begin):
-    """Collect the state of a net, by reference, without the memory of one callback.
+    """Collect a net's state by reference, without the memory of the callback `but`.
 
-    `rows` are the pickled ones of its history, `begin` what `pickles_of` returned when
-    training began.
+    `rows` are the pickled rows of its history, `begin` is what `pickles_of` returned
+    when training began.
     """
     own_step = type(net).train_step is not NeuralNet.train_step
     optimizers = _optimizers_of(net).items()
@@ -42,7 +42,7 @@ def capture_net(net, rows, but, begin):
 
 
 def restore_net(net, state, but):
-    """Bring a net whose training has just begun to a state."""
+    """Restore a state into a net whose training has just begun."""
     for name, module in modules_of(net).items():
         _restore_module(module, state["modules"][name])
     for name, optimizer in _optimizers_of(net).items():
@@ -54,12 +54,12 @@ def restore_net(net, state, but):
 
 
 def _optimizers_of(net):
-    """Map their names to a net's optimizers."""
+    """Map names to a net's optimizers."""
     return {name: getattr(net, f"{name}_") for name in net._optimizers}
 
 
 def callbacks_of(net, but):
-    """Map names to callbacks; skorch's PrintLog only knows if it has printed a head."""
+    """Map names to callbacks but for one and PrintLog, which only tracks its header."""
     return {
         name: callback
         for name, callback in net.callbacks_
@@ -68,9 +68,9 @@ def callbacks_of(net, but):
 
 
 def _capture_module(module, with_gradients):
-    """Collect a module's weights, buffers and which weights are frozen.
+    """Collect a module's weights and buffers, and which weights are frozen.
 
-    Gradients are among them where a step of the net's own may add further ones.
+    Gradients are included where a net's own training step may add to them.
     """
     weights = dict(module.named_parameters())
     state = module.state_dict()
@@ -86,25 +86,25 @@ def _capture_module(module, with_gradients):
 
 
 def _restore_module(module, stored):
-    """Give a module what another one had."""
+    """Give a module what was captured from another one."""
     module.load_state_dict(stored["state"])
     for name, buffer in module.named_buffers():
         if name in stored["buffers"]:
             buffer.copy_(stored["buffers"][name])
     for name, weight in module.named_parameters():
-        if weight.requires_grad != stored["trained"][name]:  # lazy ones cannot be asked
+        if weight.requires_grad != stored["trained"][name]:  # lazy ones refuse the call
             weight.requires_grad_(stored["trained"][name])
         weight.grad = stored["gradients"].get(name)
 
 
 class PickledRows:
-    """The rows of the epochs, and their pickles as long as they stay as they are."""
+    """The pickled rows of a history; a row that stays as it is is pickled once."""
 
     def __init__(self):
         self.kept = []
 
     def update(self, history):
-        """Return the pickles of all rows; of the last one it is always made anew."""
+        """Return the pickles of all rows; the last row is always pickled anew."""
         last = len(history) - 1
         self.kept = [
             self.kept[i] if i < last and self._has(i, row) else _pickled(row)
@@ -113,7 +113,7 @@ class PickledRows:
         return [pickled for *_, pickled in self.kept]
 
     def _has(self, i, row):
-        """Tell if a row is the one that was pickled, with as many entries."""
+        """Return whether a row is the one that was pickled, with as many entries."""
         if i >= len(self.kept):
             return False
         kept, size, _ = self.kept[i]
@@ -121,15 +121,15 @@ class PickledRows:
 
 
 def _pickled(row):
-    """Pickle a row."""
+    """Return a row, its size and its pickle."""
     return row, _size_of(row), pickle.dumps(row, protocol=5)
 
 
 def _size_of(row):
-    """Count a row's entries, and its batches, of which a callback may let go."""
+    """Count a row's entries and its batches, which a callback may drop."""
     return len(row), len(row.get("batches", ()))
 
 
 def unpickle_rows(rows):
-    """Make rows of their pickles."""
+    """Unpickle rows."""
     return [pickle.loads(row) for row in rows]

@@ -1,4 +1,4 @@
-"""The training: a spec and checked arrays in, a trained net out."""
+"""Training: a spec and checked arrays in, a trained net out."""
 
 from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._checkpoint import Checkpoint, describe_fit

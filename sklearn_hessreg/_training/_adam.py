@@ -1,19 +1,19 @@
-"""Adam with epsilon in the place where Kingma and Ba, and MLPClassifier, add it."""
+"""Adam with epsilon added where Kingma and Ba, and MLPClassifier, add it."""
 
 import torch
 
 from sklearn_hessreg._training._uncompiled import Uncompiled
 
-FUSED = getattr(torch, "_fused_adam_", None)  # a private name of torch's
+FUSED = getattr(torch, "_fused_adam_", None)  # private in torch
 
 
 class Adam(Uncompiled, torch.optim.Adam):
-    """torch's Adam, dividing by sqrt(v) + eps before the bias correction, not after.
+    """torch's Adam, but adds eps to sqrt(v) before the bias correction, not after.
 
-    The two differ wherever gradients are not large beside eps, as those of weights
-    behind a constant feature, which the penalty alone moves. torch's fused kernel is
-    called directly where it is to be had, because what torch puts around it takes
-    longer than a small net's backward pass.
+    The two differ wherever gradients are not large compared with eps. One case is
+    weights behind a constant feature, which only the penalty moves. torch's fused
+    kernel is called directly where it is available, because torch's wrapper around it
+    takes longer than a small net's backward pass.
     """
 
     @torch.no_grad()
@@ -28,7 +28,7 @@ class Adam(Uncompiled, torch.optim.Adam):
             self._step_group(group)
         return loss
 
-    # torch would record every step for its profiler, and call hooks of the step
+    # otherwise torch records every step for its profiler and calls step hooks
     step.hooked = True  # type: ignore[attr-defined]
 
     def register_step_pre_hook(self, hook):
@@ -41,7 +41,7 @@ class Adam(Uncompiled, torch.optim.Adam):
     register_step_post_hook = register_step_pre_hook
 
     def _public_step(self):
-        """Take torch's own step, each group with the epsilon of this step."""
+        """Take torch's own step, with each group's epsilon adjusted for this step."""
         given = [group["eps"] for group in self.param_groups]
         for group in self.param_groups:
             states = [self.state[parameter] for parameter in group["params"]]
@@ -66,7 +66,7 @@ class Adam(Uncompiled, torch.optim.Adam):
         if not all(states):
             self._init_group(group, *([] for _ in range(6)))
         steps = _joined_steps(states)
-        steps[0]._base.add_(1)  # for all of them: a call takes longer than the addition
+        steps[0]._base.add_(1)  # all at once: a call takes longer than the addition
         beta_1, beta_2 = group["betas"]
         FUSED(
             parameters,
@@ -79,7 +79,7 @@ class Adam(Uncompiled, torch.optim.Adam):
             beta1=beta_1,
             beta2=beta_2,
             weight_decay=group["weight_decay"],
-            # of parameters that were frozen for a while the steps may differ
+            # step counts may differ between parameters if some were frozen for a while
             eps=group["eps"] / (1 - beta_2 ** steps[0].item()) ** 0.5,
             amsgrad=False,
             maximize=False,
@@ -87,7 +87,7 @@ class Adam(Uncompiled, torch.optim.Adam):
 
 
 def _joined_steps(states):
-    """Return the numbers of steps as elements of one tensor, as which they are kept."""
+    """Return the step counts as views of one tensor, which is how they are stored."""
     steps = [state["step"] for state in states]
     joined = steps[0]._base
     whole = joined is not None and joined.shape == (len(steps),)

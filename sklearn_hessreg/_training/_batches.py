@@ -7,17 +7,17 @@ from torch.utils.data import Dataset
 
 from sklearn_hessreg._training._mlp import SparseRows, stays_sparse
 
-GATHERED = 2**18  # numbers that are shuffled at once; they fit into a cache
+GATHERED = 2**18  # numbers shuffled at once; they fit in cache
 
 
 class Samples(Dataset):
     """Rows in memory, fetched many at a time as (X, (target, weight)).
 
-    `X` is a dense array or a CSR matrix, which is made dense batch by batch, or as a
-    `batch` stays sparse where that is faster on the device. A `weight` of None counts
-    every row once. Without `target` there are `inputs` only. With `rows`, an array of
-    numbers, the samples are these rows of X, which is not copied; target and weight are
-    theirs.
+    `X` is a dense array or a CSR matrix. CSR rows are made dense batch by batch; in a
+    `batch` they stay sparse where that is faster on the device. A `weight` of None
+    counts every row once. Without `target` there are `inputs` only. With `rows`, an
+    array of row numbers, the samples are these rows of X, which is not copied; `target`
+    and `weight` then belong to these rows.
     """
 
     is_sharded = False
@@ -25,7 +25,7 @@ class Samples(Dataset):
     def __init__(self, X, target=None, weight=None, device="cpu", rows=None):
         self.sparse = stays_sparse(X, device)
         self.rows = rows
-        # a view as a tensor, where torch takes it; else batches are copied one by one
+        # a tensor view if torch accepts the array; otherwise each batch is copied
         viewable = not issparse(X) and X.flags.writeable
         viewable = viewable and all(s >= 0 and s % X.itemsize == 0 for s in X.strides)
         self.X = torch.from_numpy(X) if viewable else X
@@ -39,11 +39,11 @@ class Samples(Dataset):
         return self.inputs(rows), self._targets(rows)
 
     def batch(self, rows):
-        """Fetch rows as a module of ours takes them."""
+        """Fetch rows in the form that our own modules take."""
         return self.inputs_of_batch(rows), self._targets(rows)
 
     def inputs_of_batch(self, rows):
-        """Fetch rows of X alone, as a module of ours takes them."""
+        """Fetch rows of X alone, in the form that our own modules take."""
         if self.sparse:
             return SparseRows(self.X[self._index(rows)])
         return self.inputs(rows)
@@ -54,12 +54,12 @@ class Samples(Dataset):
             rows = rows if self.rows is None else self._index(rows)
             return _take(self.X, rows).contiguous()
         X = self.X[self._index(rows)]
-        # copied, because torch takes no negative strides, even those of a single row
+        # copied, because torch takes no negative strides, not even for a single row
         X = X.toarray() if issparse(X) else np.array(X, order="C")
         return torch.from_numpy(X)
 
     def _index(self, rows):
-        """Turn a slice, a list or a tensor of numbers into an index of numpy's in X."""
+        """Convert a slice, list or tensor of row numbers to a numpy index into X."""
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
         return rows if self.rows is None else self.rows[rows]
 
@@ -70,7 +70,7 @@ class Samples(Dataset):
 
 
 def _take(tensor, rows):
-    """Fetch rows by a slice, a list or a tensor of numbers."""
+    """Fetch rows by a slice, list or tensor of row numbers."""
     if isinstance(rows, slice):
         return tensor[rows]
     return tensor.index_select(0, torch.as_tensor(rows))  # twice as fast as indexing
@@ -79,7 +79,7 @@ def _take(tensor, rows):
 class BatchOrder:
     """The order of the rows in an epoch: the last epoch's, permuted by a RandomState.
 
-    So does MLPClassifier.
+    MLPClassifier does the same.
     """
 
     def __init__(self, random_state):
@@ -95,7 +95,7 @@ class BatchOrder:
 
 
 class Batches:
-    """Iterate over Samples in slices, each time in a new `order` if there is one."""
+    """Iterate over Samples in slices, in a new order each time if `order` is given."""
 
     def __init__(self, dataset, batch_size, order=None):
         self.dataset = dataset
@@ -103,18 +103,18 @@ class Batches:
         self.order = order
 
     def __iter__(self):
-        # anything but Samples has rows only
+        # any other dataset can only be indexed
         fetch = getattr(self.dataset, "batch", self.dataset.__getitem__)
         if self.order is None:
             for rows in _slices(len(self.dataset), self.batch_size):
                 yield fetch(rows)
             return
         order = self.order.permute(len(self.dataset))
-        if self.dataset.is_sharded:  # no two batches have as many rows here
+        if self.dataset.is_sharded:  # batches differ in the number of rows held here
             for rows in _slices(len(order), self.batch_size):
                 yield fetch(order[rows])
             return
-        # rows are gathered for many batches at once, which are then views
+        # gather rows for many batches at once; each batch is then a view
         batches = max(1, GATHERED // (self.batch_size * self.dataset.X.shape[1]))
         for gathered in _slices(len(order), batches * self.batch_size):
             X, (target, weight) = fetch(order[gathered])
@@ -126,14 +126,14 @@ class Batches:
 def _slices(n_samples, size):
     """Cut 0..n_samples into slices of a size.
 
-    sklearn.utils.gen_batches checks its arguments, which takes 50 us: three times in
-    every epoch, and the epochs of small tables take 3 ms.
+    sklearn.utils.gen_batches takes 50 us to check its arguments, three times per epoch.
+    The epochs of small tables take 3 ms.
     """
     return (slice(i, i + size) for i in range(0, n_samples, size))
 
 
 def rows_of_batch(spec, n_samples):
-    """Return the number of rows in a batch, as MLPClassifier has it."""
-    if spec.solver == "lbfgs":  # which knows no batches
+    """Return the number of rows in a batch, as in MLPClassifier."""
+    if spec.solver == "lbfgs":  # takes all rows at once
         return n_samples
     return min(200 if spec.batch_size == "auto" else spec.batch_size, n_samples)

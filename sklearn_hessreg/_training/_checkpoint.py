@@ -1,4 +1,4 @@
-"""The estimators' checkpoint: the callback that writes it, and whose fit it is."""
+"""The estimators' checkpoint: the callback that writes it, and a fit's description."""
 
 import json
 import pickle
@@ -12,12 +12,12 @@ from sklearn_hessreg._training._state import capture, to_arrays
 
 
 class Checkpoint(Callback):
-    """Write a training's state at its beginning and after every so many epochs.
+    """Write the training state at the start and then every `settings.every` epochs.
 
-    With L-BFGS one is written after every cycle: within a cycle it cannot go on to the
-    bit.
+    With L-BFGS it is written after every cycle, because a bit-exact resume is not
+    possible within one.
 
-    `settings` is a FitCheckpoint, `fit` what `describe_fit` returns.
+    `settings` is a FitCheckpoint, `fit` is what `describe_fit` returns.
     """
 
     def __init__(self, settings, fit):
@@ -32,7 +32,7 @@ class Checkpoint(Callback):
         self.file = StateFile(path, fit, "checkpoint")
 
     def load(self):
-        """Return the state in the file, None if there is no file; refuse another's."""
+        """Return the stored state, None without a file; refuse another fit's file."""
         return self.file.load()
 
     def remove(self):
@@ -40,24 +40,24 @@ class Checkpoint(Callback):
         self.file.remove()
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Write the file, before anything is trained in vain if that is impossible."""
+        """Write the file now, so that a failure to write costs no training."""
         if not self.file.is_there:
             self._write(net)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Write the file if it is time."""
+        """Write the file if it is due."""
         last = net.stop_training_ or net.n_epochs_begun_ == net.spec.max_iter
         if last or self._is_time(net):
             self._write(net)
 
     def _is_time(self, net):
-        """Tell whether a state is due; L-BFGS has a memory within a run of its own."""
+        """Return whether a write is due; L-BFGS has memory of its own within a run."""
         if net.spec.solver == "lbfgs":
             return dict(net.callbacks_)["hessian_reinit"].is_due
         return net.n_epochs_begun_ % self.every == 0
 
     def _write(self, net):
-        """Write the state; what cannot be pickled is of the user's callbacks."""
+        """Write the state; only the user's callbacks can fail to pickle."""
         state = {**to_arrays(capture(net)), "seed": net.spec.seed}
         try:
             self.file.write(state, net.n_epochs_begun_)
@@ -69,14 +69,14 @@ class Checkpoint(Callback):
             ) from error
 
 
-# what changes nothing in what is trained
+# parameters that do not change the training
 _FREE = {"checkpoint", "oob_score", "verbose", "warm_start"}
 
 
 def describe_fit(params, data):
-    """Describe a fit by values of JSON; two that are equal train to the same bits.
+    """Describe a fit as JSON values; fits with equal descriptions train to equal bits.
 
-    `params` are the resolved parameters, `data` arrays or None by their names.
+    `params` are the resolved parameters, `data` maps names to arrays or None.
     """
     params = {k: _describe(k, v) for k, v in params.items() if k not in _FREE}
     data = {name: hash_array(array) for name, array in data.items()}
@@ -84,9 +84,9 @@ def describe_fit(params, data):
 
 
 def _describe(name, value):
-    """Write a parameter as text, what has no plain text by its hash.
+    """Write a parameter as text, or as its hash if it has no plain text.
 
-    A dict is the same in any order, and with the numbers of numpy in it.
+    A dict gives the same text in any order, and with numpy's numbers or Python's.
     """
     if isinstance(value, dict):
         return describe(value)
@@ -98,7 +98,7 @@ def _describe(name, value):
 
 
 def _hash_object(name, value):
-    """Hash what can be pickled."""
+    """Hash a value, and refuse one that cannot be pickled."""
     try:
         return joblib.hash(value)
     except (AttributeError, TypeError, pickle.PicklingError) as error:

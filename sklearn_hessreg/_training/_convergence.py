@@ -15,14 +15,14 @@ from sklearn_hessreg._training._sharded import gather_outputs
 class Convergence(Callback):
     """Decide after each epoch whether to stop, and set the next learning rate.
 
-    The rules are those of MLPClassifier, within each cycle of the method: an epoch is
-    no improvement if the training loss is not below the cycle's best one by `tol` or,
-    with `early_stopping`, the validation score is not above the best one by `tol`.
-    After more than `n_iter_no_change` such epochs in a row an "adaptive" learning rate
-    is divided by 5, the cycle ends, or the training. skorch's EarlyStopping compares
+    The rules are MLPClassifier's, applied within each cycle of the method. An epoch is
+    no improvement if the training loss is not below the cycle's best by `tol` or, with
+    `early_stopping`, the validation score is not above the cycle's best by `tol`. After
+    more than `n_iter_no_change` such epochs in a row, an "adaptive" learning rate is
+    divided by 5, the cycle ends, or the training ends. skorch's EarlyStopping compares
     with the last improvement instead of the best epoch, so it stops at other epochs.
-    The losses and scores are recorded here, since other callbacks may exchange the
-    net's history.
+    Losses and scores are recorded here because other callbacks may replace the net's
+    history.
     """
 
     def __init__(self, spec):
@@ -40,7 +40,7 @@ class Convergence(Callback):
         return self
 
     def begin_training(self, net):
-        """Count from here; where the method takes part, begin with a cycle."""
+        """Count epochs from here; if the method is on, begin a new cycle."""
         self.n_iter_ = 0
         self._forget_other_units(net)
         method = dict(net.callbacks_)["hessian_reinit"]
@@ -48,11 +48,11 @@ class Convergence(Callback):
             method.forget_snapshots()
             self.plateau_ = Plateau()
         if self.spec.early_stopping and self.plateau_.best is not None:
-            # of the previous call, the best until others are
+            # the previous call's weights are the best until an epoch beats them
             self.best_weights_ = deepcopy(net.module_.state_dict())
 
     def _forget_other_units(self, net):
-        """Forget scores in other units than those that are watched now."""
+        """Forget scores in other units than the scores watched now."""
         scoring = self.spec.scoring
         scoring = getattr(scoring, "__name__", None) or repr(scoring)
         watched = scoring if self.spec.early_stopping else "training loss"
@@ -62,7 +62,7 @@ class Convergence(Callback):
         self.watched_ = watched
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Return to the weights of the cycle's best validation score."""
+        """Restore the weights of the cycle's best validation score."""
         method = dict(net.callbacks_)["hessian_reinit"]
         if self.n_iter_ > 0 and not method.snapshots_:
             self._check_score()
@@ -100,40 +100,40 @@ class Convergence(Callback):
     def monitored(self, net):
         """Return the cycle's best validation score, or else its last training loss.
 
-        Before its first epoch has ended, or where L-BFGS broke off, it has none.
+        Return None before the first epoch has ended, and where L-BFGS broke off.
         """
         if self.plateau_.best is None or self._has_failed(net):
             return None
         return self.plateau_.best if self.spec.early_stopping else self._last()
 
     def _last(self):
-        """Return what is watched, as it was in the last epoch."""
+        """Return the last epoch's value of what is watched."""
         watched = (
             self.validation_scores_ if self.spec.early_stopping else self.loss_curve_
         )
         return watched[-1]
 
     def _is_reached(self, net):
-        """Tell whether the plateau is reached, of which L-BFGS has a notion itself."""
+        """Return whether the plateau is reached; L-BFGS decides that itself."""
         if self.spec.solver == "lbfgs":
             return net.optimizer_.has_ended
         return self.plateau_.is_reached(self.spec.n_iter_no_change)
 
     def _has_failed(self, net):
-        """Tell whether the weights are where L-BFGS broke off."""
+        """Return whether the weights are where L-BFGS broke off."""
         return self.spec.solver == "lbfgs" and net.optimizer_.has_failed
 
     def _note_score(self, net):
-        """Note the validation score, and record whether it is the best so far."""
+        """Record the validation score, and whether it is the best score so far."""
         column, scores = self.spec.score_column, self.validation_scores_
         score = net.history[-1, column]
         best = max(filter(math.isfinite, scores), default=-math.inf)
-        # skorch's name, for its callbacks
+        # the name that skorch's callbacks look for
         net.history.record(f"{column}_best", math.isfinite(score) and score > best)
         scores.append(score)
 
     def _check_score(self):
-        """Refuse a cycle without a finite score: no epoch of it is the best."""
+        """Refuse a cycle without a finite score: it has no best epoch."""
         if self.spec.early_stopping and self.plateau_.best is None:
             score = self.validation_scores_[-1]
             raise ValueError(
@@ -145,25 +145,25 @@ class Convergence(Callback):
             )
 
     def _end_cycle(self, net, method):
-        """Hand the cycle's network over to the method, and forget the cycle."""
+        """Hand the cycle's network to the method, and forget the cycle."""
         self._check_score()
         self._return_to_best(net)
         method.end_cycle(net, self.monitored(net))
         self.plateau_, self.best_weights_ = Plateau(), None
-        if self._schedule() == "adaptive":  # too small now for weights that are new
+        if self._schedule() == "adaptive":  # by now too small for new weights
             _set_learning_rate(net.optimizer_, self.spec.learning_rate_init)
 
     def _return_to_best(self, net):
-        """Give the net the weights of the cycle's best epoch, if there is one."""
+        """Restore the weights of the cycle's best epoch, if there is one."""
         if self.best_weights_ is not None:
             net.module_.load_state_dict(self.best_weights_)
 
     def _schedule(self):
-        """Name the schedule of the learning rate; only SGD has one."""
+        """Return the learning rate schedule; only SGD has one."""
         return self.spec.learning_rate if self.spec.solver == "sgd" else "constant"
 
     def _slows_down(self, net):
-        """Divide an adaptive learning rate by 5 while it is large."""
+        """Divide an adaptive learning rate by 5, unless it is already small."""
         learning_rate = net.optimizer_.param_groups[0]["lr"]
         if self._schedule() != "adaptive" or learning_rate <= 1e-6:
             return False
@@ -186,7 +186,7 @@ class Convergence(Callback):
 
 
 def _set_learning_rate(optimizer, learning_rate):
-    """Change the learning rate of SGD and keep its velocity as MLPClassifier does."""
+    """Change SGD's learning rate and keep its velocity, as MLPClassifier does."""
     for group in optimizer.param_groups:
         # torch's momentum buffer holds the velocity divided by the learning rate
         for parameter in group["params"]:
@@ -197,7 +197,7 @@ def _set_learning_rate(optimizer, learning_rate):
 
 
 def record_scores(net, valid):
-    """Record the head's score of the validation samples, and that of `spec.scoring`."""
+    """Record the validation score of the head, and that of `spec.scoring`."""
     spec = net.spec
     outputs, target, weight = zip(*net.validated_, strict=True)
     outputs, target = torch.cat(outputs), torch.cat(target)
@@ -215,7 +215,7 @@ def record_scores(net, valid):
 
 
 def _with_class_weight(spec, target, weight):
-    """Multiply the samples' weights with those of their classes, as training does."""
+    """Multiply sample weights by class weights, as training does."""
     if spec.class_weight is None:
         return weight
     classes = target.long().view(len(target))
@@ -225,7 +225,7 @@ def _with_class_weight(spec, target, weight):
 
 
 def _score_by_user(net, valid):
-    """Return what the user's scorer says of the net."""
+    """Return the score that the user's scorer gives the net."""
     weight = None if valid.weight is None else valid.weight.numpy()
     X = valid.X.numpy() if isinstance(valid.X, torch.Tensor) else valid.X
     X = X if valid.rows is None else X[valid.rows]

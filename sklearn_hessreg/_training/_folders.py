@@ -1,4 +1,4 @@
-"""A folder of skorch's Checkpoint belongs to one fit at a time."""
+"""Locks on the folders of skorch's Checkpoint: each serves one fit at a time."""
 
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,10 +9,11 @@ from skorch.callbacks import Checkpoint, TrainEndCheckpoint
 
 @contextmanager
 def own_folders(callbacks):
-    """Hold the folders into which the user's checkpoints write; refuse shared ones.
+    """Lock the folders that the user's checkpoints write to; refuse shared ones.
 
-    Clones of an estimator, as a search makes, share them, and one that loads its best
-    weights would load another one's. The system drops the locks of a killed process.
+    Clones of an estimator, as in a search, share these folders, so a clone that loads
+    its best weights would load another clone's. The operating system drops the locks of
+    a killed process.
     """
     parts = [item[-1] if isinstance(item, tuple) else item for item in callbacks]
     kinds = (Checkpoint, TrainEndCheckpoint)

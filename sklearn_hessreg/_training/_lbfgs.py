@@ -1,6 +1,6 @@
 """L-BFGS: scipy's optimizer on all samples at once, as epochs of a net.
 
-An epoch is an iteration, a cycle of the method is one run of the optimizer.
+An epoch is one iteration, a cycle of the method is one run of the optimizer.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ from scipy.optimize import minimize
 
 from sklearn_hessreg._training._uncompiled import Uncompiled
 
-MAXIMA_REACHED = 1  # scipy's status of a run that a maximum ended
+MAXIMA_REACHED = 1  # scipy's status for a run that hit a maximum
 
 
 class LBFGS(Uncompiled, torch.optim.Optimizer):
-    """The place of an optimizer in a net whose weights scipy moves.
+    """Stand-in for an optimizer in a net whose weights scipy moves.
 
-    `evaluations` counts those of loss and gradient in a training, `outcome` is the
-    last run's result, `has_failed` tells whether that run broke off.
+    `evaluations` counts how often a training has evaluated loss and gradient, `outcome`
+    is the last run's result, `has_failed` says whether that run broke off.
     """
 
     def __init__(self, params, lr):
@@ -25,27 +25,27 @@ class LBFGS(Uncompiled, torch.optim.Optimizer):
 
     @property
     def has_ended(self):
-        """Whether a run has ended by itself: converged, or unable to go on."""
+        """Whether the last run ended by itself: converged, or unable to go on."""
         return self.outcome is not None and self.outcome.status != MAXIMA_REACHED
 
     @property
     def has_failed(self):
-        """Whether the weights are where the last run broke off; dumps know it too."""
+        """Whether the weights are where the last run broke off; also kept in dumps."""
         return self.param_groups[0]["has_failed"]
 
 
 class CycleOver(Exception):  # noqa: N818 - it is no error
-    """Ends a run of scipy's from inside."""
+    """Ends a scipy run from inside."""
 
 
 def train_by_lbfgs(net, dataset_train, dataset_valid):
-    """Train a net for `max_epochs` iterations at most, in runs of scipy's L-BFGS-B."""
+    """Train a net for at most `max_epochs` iterations, in runs of scipy's L-BFGS-B."""
     spec, optimizer = net.spec, net.optimizer_
     datasets = {"dataset_train": dataset_train, "dataset_valid": dataset_valid}
     last = net.n_epochs_begun_ + net.max_epochs
     (group,) = optimizer.param_groups
     while net.n_epochs_begun_ < last and group["evaluations"] < spec.max_fun:
-        net.notify("on_epoch_begin", **datasets)  # which ends a training that is over
+        net.notify("on_epoch_begin", **datasets)  # ends a training that is over
         optimizer.outcome = None
         left = last - net.n_epochs_begun_ + 1, spec.max_fun - group["evaluations"]
         run = Run(net, datasets)
@@ -63,14 +63,14 @@ def train_by_lbfgs(net, dataset_train, dataset_valid):
 class Run:
     """A run of the optimizer from the net's weights.
 
-    Whether an iteration was the last is not known when scipy reports it, but when it
-    asks for another evaluation or returns. So the end of an epoch is told then.
+    When scipy reports an iteration, it is not yet known whether it was the last. That
+    is known once scipy asks for another evaluation or returns, so the epoch ends then.
     """
 
     def __init__(self, net, datasets):
         self.net = net
         self.datasets = datasets
-        # as one batch: the net's size of a batch is that of the data
+        # one batch: the net's batch size is the size of the data
         (self.batch,) = net.get_iterator(datasets["dataset_train"], training=True)
         self.parameters = [
             parameter
@@ -80,12 +80,12 @@ class Run:
         ]
         self.x = self._join(self.parameters)
         self.step = None  # of the last evaluation
-        self.loss = None  # what is recorded of that at x
-        self.is_over = False  # an iteration whose epoch has not been ended
+        self.loss = None  # the recorded loss at x
+        self.is_over = False  # whether an iteration's epoch is still to be ended
         self.overflowed = False  # whether a loss or gradient was not finite
 
     def minimize(self, max_iter, max_fun):
-        """Minimise the penalised loss by the options that MLPClassifier gives."""
+        """Minimise the penalised loss with MLPClassifier's options."""
         return minimize(
             self.evaluate,
             self.x,
@@ -100,7 +100,7 @@ class Run:
         )
 
     def evaluate(self, x):
-        """Return loss and gradient at x; if an iteration is over the next begins."""
+        """Return loss and gradient at x; first end an iteration that is over."""
         net = self.net
         if self.is_over:
             self._go_on()
@@ -122,9 +122,9 @@ class Run:
         return value, gradient
 
     def has_failed(self):
-        """Tell whether the run broke off where the gradient is large.
+        """Return whether the run broke off where the gradient is large.
 
-        scipy may take the end of one that has overflowed for convergence.
+        scipy may mistake the end of a run that overflowed for convergence.
         """
         optimizer, tol = self.net.optimizer_, self.net.spec.tol
         broke_off = self.overflowed or optimizer.outcome.status != 0
@@ -132,12 +132,12 @@ class Run:
         return optimizer.has_ended and broke_off and not steepest <= tol
 
     def note(self, intermediate_result):
-        """Hold the point to which an iteration has come, the last one evaluated."""
+        """Store the point an iteration has reached, which is the last one evaluated."""
         self.x, self.loss = intermediate_result.x.copy(), self.step["loss"]
         self.is_over = True
 
     def end_epoch(self):
-        """Record the epoch at the point it has come to, and validate."""
+        """Record the epoch at the point reached, and validate."""
         net = self.net
         self.is_over = False
         step = {**self.step, "loss": self.loss}
@@ -155,7 +155,7 @@ class Run:
         net.notify("on_epoch_end", **self.datasets)
 
     def _go_on(self):
-        """End an epoch and begin another, unless a cycle has ended with it."""
+        """End an epoch and begin another, unless a cycle ended with it."""
         self.write(self.x)
         self.end_epoch()
         if dict(self.net.callbacks_)["hessian_reinit"].is_due:
@@ -164,7 +164,7 @@ class Run:
 
     @torch.no_grad()
     def write(self, x):
-        """Give the parameters these values."""
+        """Write these values into the parameters."""
         sizes = [parameter.numel() for parameter in self.parameters]
         parts = torch.from_numpy(np.ascontiguousarray(x)).split(sizes)
         for parameter, part in zip(self.parameters, parts, strict=True):
@@ -172,6 +172,6 @@ class Run:
 
     @staticmethod
     def _join(tensors):
-        """Make one vector of them, in scipy's dtype."""
+        """Join tensors into one vector of scipy's dtype."""
         joined = torch.cat([tensor.detach().flatten() for tensor in tensors])
         return joined.cpu().double().numpy()

@@ -28,7 +28,7 @@ class SparseRows:
 
 
 def stays_sparse(X, device):
-    """Tell whether X is a CSR matrix with whose rows products are faster than dense."""
+    """Return whether X is a CSR matrix so sparse that sparse products are faster."""
     if not issparse(X) or device != "cpu":
         return False
     return X.nnz < DENSE * X.shape[0] * X.shape[1]
@@ -65,25 +65,25 @@ ACTIVATIONS = {
     "mish": F.mish,
 }
 _SHAPED_LIKE_RELU = ("elu", "gelu", "silu", "mish")
-# by which torch multiplies Glorot's bound; for these four torch has none of their own
+# torch's factors on Glorot's bound; it has none for these four, which take ReLU's
 _GAINS = {
     "leaky_relu": nn.init.calculate_gain("leaky_relu"),
     "selu": nn.init.calculate_gain("selu"),
     **dict.fromkeys(_SHAPED_LIKE_RELU, nn.init.calculate_gain("relu")),
 }
-# MLPClassifier's has 2 where Glorot's has 6, and knows no gain of ReLU
+# MLPClassifier has 2 where Glorot has 6, and no gain for ReLU
 _FACTORS = {"logistic": 2.0, **{name: 6 * gain**2 for name, gain in _GAINS.items()}}
 
 
 class Linear(nn.Linear):
-    """torch's linear layer, whose weights somebody else draws."""
+    """torch's linear layer, with weights drawn elsewhere."""
 
     def reset_parameters(self):
-        """Draw nothing, for torch's generator belongs to the whole process."""
+        """Draw nothing, because torch's generator belongs to the whole process."""
 
 
 class Dropout(nn.Module):
-    """Zero random elements of its input in training, as torch's, by its own generator.
+    """torch's dropout, but with a generator of its own.
 
     The generator is on the device of the input.
     """
@@ -104,7 +104,7 @@ class Dropout(nn.Module):
 class MLP(nn.Module):
     """Fully connected layers of `layer_units` units, from the inputs to the logits.
 
-    Its weights are not initialised, see `init_glorot_uniform`.
+    Its weights are not initialised; see `init_glorot_uniform`.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class MLP(nn.Module):
 
 @torch.no_grad()
 def init_glorot_uniform(module, activation, random_state):
-    """Draw what MLPClassifier draws from the same RandomState, and its like."""
+    """Draw what MLPClassifier draws from the same RandomState, or its analogue."""
     factor = _FACTORS.get(activation, 6.0)
     for layer in module.layers:
         bound = (factor / (layer.in_features + layer.out_features)) ** 0.5
@@ -151,7 +151,7 @@ def init_glorot_uniform(module, activation, random_state):
 class StackedMLP:
     """Networks of one shape in one pass: a batch to outputs (networks, rows, outputs).
 
-    The first layer of dense rows is one product for all networks, others are batched.
+    On dense rows the first layer is one product for all networks; others are batched.
     """
 
     def __init__(self, snapshots, module, device):
@@ -167,7 +167,7 @@ class StackedMLP:
     def __call__(self, X):
         (W, b), *others = self.layers
         if isinstance(X, SparseRows):
-            # one by one, as rows of all their weights together leave the cache
+            # one by one, because rows of all their weights together do not fit in cache
             z = torch.stack([product(X, w) for w in W]).add_(b[:, None])
         else:
             z = F.linear(X.to(W.device), W.flatten(0, 1), b.flatten())

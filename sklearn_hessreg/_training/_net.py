@@ -31,9 +31,9 @@ PREDICTION_BATCH = 1024
 class MLPNet(ShortcutNet):
     """A net on Samples: J = sum(w * l) / sum(w), penalised by alpha in training.
 
-    `batch_order_` holds the order of the rows while it trains, `split_` which of them
-    are set aside if it draws them itself, `held_out_`, if asked for, those that were in
-    each cycle. `stop_training_` ends the training before the next epoch, when every
+    `batch_order_` holds the order of the rows during training, `split_` the validation
+    split if the net draws one itself, `held_out_`, if asked for, the rows held out in
+    each cycle. `stop_training_` ends the training before the next epoch, after every
     callback has seen the last one.
     """
 
@@ -45,13 +45,13 @@ class MLPNet(ShortcutNet):
         """Build all parts; nothing is trained yet."""
         super().initialize()
         self.begin_training(None)
-        # the first group of the optimizer's parameters holds the weights alone
+        # the optimizer's first parameter group holds only the weights
         self.decay_in_optimizer_ = self.spec.solver in ("adam", "sgd")
         self.snapshots_, self.stacked_, self.held_out_ = None, None, None
         return self
 
     def begin_training(self, batch_order):
-        """Forget what belongs to one training alone."""
+        """Reset everything that belongs to a single training."""
         self.batch_order_ = batch_order
         self.split_ = None
         self.scorer_ = None
@@ -64,7 +64,7 @@ class MLPNet(ShortcutNet):
         self.bypasses_autograd_, self.layers_ = None, []
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train by the solver's own loop, where it has one."""
+        """Train with the solver's own loop, if it has one."""
         if self.spec.solver != "lbfgs":
             return super().fit_loop(X, y, epochs, **fit_params)
         train_by_lbfgs(self, *self.get_split_datasets(X, y))
@@ -72,33 +72,33 @@ class MLPNet(ShortcutNet):
 
     @property
     def epoch(self):
-        """The number of the last epoch begun, those of earlier trainings counted."""
+        """The number of the last epoch begun, counting those of earlier trainings."""
         return self.history[-1]["epoch"] if self.history else 0
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Average the losses by weight."""
+        """Return the weighted mean of the losses."""
         return self._mean_loss(self.criterion_, y_pred, y_true)
 
     def _mean_loss(self, loss_of, outputs, y_true):
-        """Average by weight what a function says, which reduces as the criterion."""
+        """Return the weighted mean of `loss_of`, which reduces like the criterion."""
         target, weight = self._to_device(y_true)
         reduction = "mean" if weight is None else "none"
         if self.criterion_.reduction != reduction:
             self.criterion_.reduction = reduction
         loss = loss_of(outputs, target)
         if weight is None:
-            # the losses of a sample's labels are added up
+            # a sample's loss is the sum over its labels
             labels = target.shape[1] if target.ndim == 2 else 1
             return loss if labels == 1 else loss * labels
         losses = loss.sum(1) if loss.ndim == 2 else loss
         return losses @ (weight / weight.sum())
 
     def _to_device(self, y):
-        """Move target and weight, if there is one, to the net's device."""
+        """Move the target, and the weight if there is one, to the net's device."""
         return [part if part is None else part.to(self.device) for part in y]
 
     def train_step_single(self, batch, **fit_params):
-        """Compute loss and gradient; the loss is what is recorded of it."""
+        """Compute the gradient, and the loss as it is recorded."""
         J, penalty, y_pred = self.compute_gradient(batch)
         loss = self.reported(J)
         return {"loss": loss.add_(penalty) if penalty else loss, "y_pred": y_pred}
@@ -106,9 +106,9 @@ class MLPNet(ShortcutNet):
     def compute_gradient(self, batch):
         """Compute J, MLPClassifier's penalty, the outputs, and the gradient.
 
-        The penalty is alpha |W|^2 / (2 * weight of the batch). Its gradient goes in by
-        the optimizer's weight decay or into W.grad: in autograd's graph it would cost a
-        third of a small net's step.
+        The penalty is alpha |W|^2 / (2 * weight of the batch). Its gradient enters
+        through the optimizer's weight decay or is added to W.grad: in autograd's graph
+        it would cost a third of a small net's step.
         """
         self._set_training(True)
         alpha = self.spec.alpha
@@ -130,12 +130,12 @@ class MLPNet(ShortcutNet):
         return J.detach_(), decay / 2 * squares, y_pred
 
     def reported(self, loss):
-        """Scale J to what is recorded of it."""
+        """Scale J to the recorded loss."""
         share = self.spec.head.reported_share(self.spec.layer_units[-1])
         return loss if share == 1 else loss * share
 
     def differentiate(self, X, y):
-        """Return outputs and J of a batch, and leave the gradients."""
+        """Return a batch's outputs and J, and store the gradients in the parameters."""
         if self.bypasses_autograd_ is None:
             self._look_at_layers()
         if not (self.bypasses_autograd_ and isinstance(X, torch.Tensor)):
@@ -155,27 +155,27 @@ class MLPNet(ShortcutNet):
         return y_pred, loss
 
     def _look_at_layers(self):
-        """Find out whether they are watched, and collect them, for an epoch.
+        """Check whether the layers are observed, and collect them, once per epoch.
 
-        A module's attributes and a view outside autograd take microseconds each.
+        Each lookup of a module's attribute or view outside autograd takes microseconds.
         """
         self.bypasses_autograd_ = can_bypass_autograd(self)
         pairs = [(layer.weight, layer.bias) for layer in self.module_.layers]
         self.layers_ = [((W, b), (W.detach(), b.detach())) for W, b in pairs]
 
     def _flat_weights(self):
-        """Pair the weights with flat views outside autograd, kept while they hold."""
+        """Pair the weights with flat views outside autograd; replace stale views."""
         if any(W.data_ptr() != w.data_ptr() for W, w in self.flat_weights_):
             self._flatten_weights()
         return self.flat_weights_
 
     def _flatten_weights(self):
-        """Make these views."""
+        """Make the flat views."""
         weights = [layer.weight for layer in self.module_.layers]
         self.flat_weights_ = [(W, W.detach().view(-1)) for W in weights]
 
     def validation_step(self, batch, **fit_params):
-        """Keep the outputs, to be scored when there are all of them."""
+        """Keep the outputs, to be scored once all are there."""
         step = super().validation_step(batch, **fit_params)
         self.validated_.append((step["y_pred"], *self._to_device(batch[1])))
         loss = step["loss"]
@@ -184,21 +184,21 @@ class MLPNet(ShortcutNet):
         return {**step, "loss": self.reported(loss)}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Stop before a new row of the history, if a callback has asked for it."""
+        """Stop before adding a row to the history, if a callback has asked to stop."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
         self.n_epochs_begun_ += 1
         self.validated_ = []
         self._flatten_weights()
-        self.bypasses_autograd_ = None  # asked after the callbacks have begun the epoch
+        self.bypasses_autograd_ = None  # checked after callbacks have begun the epoch
         before = self.epoch
         if self.history:
-            self.history[-1]["batches"] = []  # many times the size of the rest
+            self.history[-1]["batches"] = []  # many times larger than the rest
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.history.record("epoch", before + 1)  # old rows may have been dropped
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
-        """Refuse to go on from a loss that is not finite; count the rows of all."""
+        """Refuse a loss that is not finite; record the number of rows on all ranks."""
         if self.ranks_.size > 1:
             part = "train" if training else "valid"
             self.history.record_batch(f"{part}_batch_size", self.rows_of_batch_)
@@ -206,10 +206,10 @@ class MLPNet(ShortcutNet):
             raise ValueError(f"The training loss became {loss} {self._advice()}")
 
     def select_predictors(self, goes_on):
-        """Set which networks predict, now that the training has come to here.
+        """Set which networks predict at this point of the training.
 
-        These are the snapshots of the finished cycles and the network in training, if
-        that counts. Unless training `goes_on`, the module becomes the last of them.
+        These are the snapshots of the finished cycles and, if it counts, the network in
+        training. Unless training `goes_on`, the module becomes the last of them.
         """
         callbacks = dict(self.callbacks_)
         method = callbacks["hessian_reinit"]
@@ -233,19 +233,19 @@ class MLPNet(ShortcutNet):
             )
 
     def check_outputs(self, samples):
-        """Refuse finite weights under which outputs for the training rows are not."""
+        """Refuse finite weights whose outputs for the training rows are not finite."""
         layers = [(layer.weight, layer.bias) for layer in self.module_.layers]
         self._check_outputs_of(self.infer, layers, samples)
         if self.stacked_ is not None:
             self._check_outputs_of(self.stacked_, self.stacked_.layers, samples)
 
     def _check_outputs_of(self, network, layers, samples):
-        """Refuse a network, or a stack of networks."""
-        if samples.X.shape[0] == 0:  # of a rank without rows
+        """Refuse one network, or a stack of networks, whose outputs overflow."""
+        if samples.X.shape[0] == 0:  # a rank without rows
             return
         limit = self.spec.head.largest_output(self.spec.torch_dtype)
         largest = max(samples.X.max().item(), -samples.X.min().item())
-        # a bound on every output; only beyond it the rows themselves are looked at
+        # a bound on every output; only beyond it are the rows themselves checked
         for W, b in layers:
             steepest, offset = W.detach().abs().max(), b.detach().abs().max()
             largest = largest * W.shape[-1] * steepest.item() + offset.item()
@@ -283,7 +283,7 @@ class MLPNet(ShortcutNet):
         self.select_predictors(goes_on=True)
 
     def copy(self):
-        """Copy the net as it is; training leaves the copy alone."""
+        """Copy the net as it is; further training does not change the copy."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
         restore(net, {**capture(self), "position": None})
         net.module_.eval()
@@ -292,7 +292,7 @@ class MLPNet(ShortcutNet):
 
 
 def _device_or_cpu(device):
-    """Return the device, or "cpu" where there is no such device."""
+    """Return the device, or "cpu" if there is no such device."""
     try:
         check_device(device)
     except ValueError:
@@ -301,9 +301,9 @@ def _device_or_cpu(device):
 
 
 def build_net(spec, net=None):
-    """Make and initialise the net of a spec, its weights not yet drawn.
+    """Build and initialise the net of a spec; its weights are not drawn yet.
 
-    An empty `net`, as unpickling makes it, is filled instead of a new one.
+    If an empty `net` is given, as in unpickling, it is filled in place.
     """
     net = MLPNet.__new__(MLPNet) if net is None else net
     net.__init__(
@@ -357,7 +357,7 @@ def _optimizer(spec):
 
 
 def _callbacks(spec):
-    """List the method, the stopping rule, which only sets a flag, and the user's."""
+    """List the method, the stopping rule (which only sets a flag) and the user's."""
     for given in spec.skorch_callbacks:
         callback = given[-1] if isinstance(given, tuple) else given
         if isinstance(callback, FitCheckpoint):
@@ -374,7 +374,7 @@ def _callbacks(spec):
                 monitor=None,
                 lower_is_better=not spec.early_stopping,
                 random_state=spec.seed,
-                # one row after the other is fetched from where it is
+                # each row is fetched from the rank that holds it
                 rows="replicated" if spec.distributed else None,
             ),
         ),

@@ -28,25 +28,25 @@ def train(
     callbacks=(),
     scorer=None,
 ):
-    """Train a net as a spec says, and return it.
+    """Train a net by a spec, and return it.
 
     Parameters
     ----------
     spec : TrainingSpec
-        What to do.
+        Describes the training.
     train_data : tuple of (X, y, weight, sample_weight)
-        Checked arrays; the last one, without class weights, is for a validation part.
+        Checked arrays; `sample_weight`, without class weights, is for validation rows.
     valid_data : tuple of (X, y, sample_weight), callable or None
-        Checked arrays, or a function of the targets and a RandomState that returns the
-        numbers of the rows to train on in the first cycle, and a list of the folds that
-        validate in turn, under the schedule "plateau", in one cycle each.
+        Checked arrays, or a function of the targets and a RandomState. It returns the
+        row numbers to train on in the first cycle, and a list of folds. Under the
+        schedule "plateau" the folds validate in turn, one per cycle.
     random_state : RandomState
-        Draws weights, validation data and order of the rows, as MLPClassifier does.
+        Draws weights, validation data and the row order, as MLPClassifier does.
     state : dict, default=None
-        What `capture` took from another net: of one whose training has ended another
-        training begins, of one in the middle of it goes on to the same end.
+        What `capture` took from another net. If that net's training had ended, a new
+        training begins from it; if not, the training resumes and reaches the same end.
     callbacks : sequence of (str, skorch callback), default=()
-        Callbacks that the net has while it trains, and not afterwards.
+        Callbacks that the net has only while it trains.
     scorer : callable, default=None
         Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
     """
@@ -74,7 +74,7 @@ def train(
 
 
 def _to_samples(net, train_data, valid_data, where):
-    """Wrap the rows to train on, and those to validate on, if there are any."""
+    """Wrap the training rows and, if there are any, the validation rows."""
     head, device = net.spec.head, net.spec.device
     if callable(valid_data):
         random_state = net.batch_order_.random_state
@@ -86,7 +86,7 @@ def _to_samples(net, train_data, valid_data, where):
 
 
 def _begin(net, state):
-    """Bring the net to where its training begins, or goes on."""
+    """Bring the net to where its training begins or resumes."""
     if state is not None and state["position"] is not None:
         restore(net, state)
         return
@@ -99,7 +99,7 @@ def _begin(net, state):
 
 
 def _run(net, samples, valid, callbacks):
-    """Train the net over the epochs that are left."""
+    """Train the net for the epochs that are left."""
     spec = net.spec
     in_batches = spec.solver != "lbfgs"
     given = in_batches and spec.batch_size != "auto"
@@ -124,7 +124,7 @@ def _run(net, samples, valid, callbacks):
 
 
 def _end(net, n_callbacks):
-    """Let go of what belongs to the training alone; say if it was interrupted."""
+    """Drop what belongs to this training alone; warn if it was interrupted."""
     del net.callbacks_[len(net.callbacks_) - n_callbacks :]
     net.train_split, net.iterator_train__order = None, None
     finished = dict(net.callbacks_)["convergence"].n_iter_

@@ -1,9 +1,9 @@
-"""One training on the rows of all processes of torch.distributed, wherever they are.
+"""Sharded training: one network on the rows of all torch.distributed processes.
 
-Every process has the targets and weights of all rows, and of X its own rows alone. A
-batch is one of all rows, in an order that all share, so it is that of one process on
-all of them. Each process computes with the rows that it has, perhaps none, and what
-they give is added up.
+Every process has the targets and weights of all rows, but only its own rows of X.
+Batches are drawn from all rows, in an order that all processes share, so they are the
+batches of one process that holds every row. Each process computes with the rows it has,
+perhaps none, and the results are added up.
 """
 
 from functools import partial
@@ -21,14 +21,14 @@ from sklearn_hessreg._hessian import (
 )
 from sklearn_hessreg._training._batches import Samples
 
-# what ranks need not have in common; the generator is the first one's
+# parameters that may differ between ranks; all use the first one's generator
 _OWN = {"device", "random_state", "skorch_callbacks", "verbose"}
 
 
 def sharing_ranks(params, columns):
     """Return the processes on whose rows a network is trained.
 
-    They must have the same parameters, and names of the columns of X.
+    They must have the same parameters and the same column names of X.
     """
     ranks = ranks_of()
     if not params["distributed"] and ranks.size > 1:
@@ -46,7 +46,7 @@ def sharing_ranks(params, columns):
 
 
 def learn_alike(ranks, learn, classes):
-    """Let all processes learn from the targets, and refuse different classes."""
+    """Let all processes learn from the targets, and refuse classes that differ."""
 
     def describe():
         learn()
@@ -56,16 +56,17 @@ def learn_alike(ranks, learn, classes):
 
 
 def share_generator(ranks, random_state):
-    """Bring a RandomState to where that of the first process is."""
+    """Set a RandomState to the state of the first process's."""
     draw = partial(random_state.get_state, legacy=False)
     random_state.set_state(ranks.gather("random_state", draw)[0])
 
 
 def gather_rows(ranks, stage, prepare):
-    """Return X, y and weights of all processes, as of one after the other.
+    """Return X, y and weights of all processes, joined in rank order.
 
-    `prepare()` returns this one's checked X, y and weights, which may be None; where it
-    fails all stop. A process without rows has a kind of data only in their width.
+    `prepare()` returns this process's checked X, y and weights, which may be None. If
+    it fails in one process, all stop. Of a process without rows only the number of
+    features must agree.
     """
     own = []
 
@@ -96,7 +97,7 @@ def gather_rows(ranks, stage, prepare):
 
 
 def check_begin(net, train_data):
-    """Refuse ranks that would begin with other weights, or have other targets."""
+    """Refuse ranks whose initial weights or targets differ."""
     _, y, weight, _ = train_data
     net.ranks_.agree(
         "the first epoch",
@@ -105,7 +106,7 @@ def check_begin(net, train_data):
 
 
 class ShardedRows:
-    """Rows of X, of which this process has some: where in `X`, or -1, says `places`."""
+    """Rows of all processes: `places` says where in this one's `X` each is, or -1."""
 
     def __init__(self, X, places):
         self.X, self.places = X, places
@@ -113,7 +114,7 @@ class ShardedRows:
 
     @classmethod
     def of(cls, X, first, size):
-        """Place the rows of X from the `first` on, of so many in all."""
+        """Place the rows of X from number `first` on, among `size` rows in all."""
         places = np.full(size, -1)
         places[first : first + X.shape[0]] = np.arange(X.shape[0])
         return cls(X, places)
@@ -126,7 +127,7 @@ class ShardedRows:
 
 
 class ShardedSamples(Samples):
-    """Samples of all processes; in batches this one's own, as items whole."""
+    """Samples of all processes: a batch has only this one's, indexing returns all."""
 
     is_sharded = True
 
@@ -138,7 +139,7 @@ class ShardedSamples(Samples):
         return len(self.places)
 
     def __getitem__(self, rows):
-        """Fetch rows, each from the process that has it; all have to ask for them."""
+        """Fetch rows, each from the process that has it; all processes must ask."""
         places = self.places[rows]
         here = places >= 0
 
@@ -152,7 +153,7 @@ class ShardedSamples(Samples):
         return X, self._targets(rows)
 
     def batch(self, rows):
-        """Fetch of some rows those that this process has."""
+        """Fetch those of the rows that this process has."""
         if isinstance(rows, slice):
             rows = torch.arange(*rows.indices(len(self)))
         places = self.places[rows]
@@ -161,9 +162,9 @@ class ShardedSamples(Samples):
 
 
 def average_gradients(net, batch):
-    """Leave in a net the gradients of J over all processes; return outputs, J, weight.
+    """Average J and its gradients over all processes; return outputs, J and weight.
 
-    One message: the gradients, J, the weight of the batch and its number of rows.
+    One message holds the gradients, J, the batch's weight and its number of rows.
     """
     X, (_, weight) = batch
     parameters = [p for p in net.module_.parameters() if p.requires_grad]
@@ -183,7 +184,7 @@ def average_gradients(net, batch):
 
 
 def average_loss(net, batch, J):
-    """Average the loss of a batch over all processes."""
+    """Average a batch's loss over all processes."""
     X, (_, weight) = batch
     total = len(X) if weight is None else weight.sum().item()
     sums = J.new_tensor([J.item() * total if len(X) else 0.0, total, len(X)])
@@ -191,7 +192,7 @@ def average_loss(net, batch, J):
 
 
 def _average(net, sums):
-    """Add up over the processes and divide by the weight; note the number of rows."""
+    """Sum over the processes and divide by the weight; store the number of rows."""
     net.ranks_.add_up(sums)
     total = sums[1].item()
     net.rows_of_batch_ = int(sums[2].item())
@@ -200,8 +201,8 @@ def _average(net, sums):
 
 
 def gather_outputs(net, parts):
-    """Put outputs, targets and weights of all processes together."""
-    # a tensor on a GPU would come back on the GPU of the same number
+    """Join the outputs, targets and weights of all processes."""
+    # a GPU tensor would come back on the GPU of the same number
     own = [x if x is None else x.cpu() for x in parts]
     found = zip(*net.ranks_.gather("validation", lambda: own), strict=True)
     return [None if x[0] is None else torch.cat(x).to(net.device) for x in found]

@@ -1,12 +1,12 @@
-r"""What skorch and autograd do in a batch, done in a shorter way that nobody can tell.
+r"""Shortcuts for what skorch and autograd do in a batch, with the same visible results.
 
-Every shortcut says what it is worth: the time of an epoch without it, as a multiple of
-that with it (20 features, 100 units, two classes, float64, batches of 32, one thread,
-median of seven pairs). The flat weights of MLPNet are worth 1.03, Adam's direct call of
-torch's kernel 1.18.
+Every shortcut states what it is worth: the time of an epoch without it, as a multiple
+of the time with it (20 features, 100 units, two classes, float64, batches of 32, one
+thread, median of seven pairs). The flat weights of MLPNet are worth 1.03, Adam's direct
+call of torch's kernel 1.18.
 
-The gradients are worth 1.29 as the matrix products that they are, without autograd's
-record. With inputs :math:`h_0`, layers :math:`z_l = h_{l-1} W_l^\top + b_l` and
+Computing the gradients as plain matrix products, without autograd's record, is worth
+1.29. With inputs :math:`h_0`, layers :math:`z_l = h_{l-1} W_l^\top + b_l` and
 activations :math:`h_l = f(z_l)`, the head's derivative
 :math:`D_L = \partial J/\partial z_L` gives
 
@@ -14,8 +14,9 @@ activations :math:`h_l = f(z_l)`, the head's derivative
           \frac{\partial J}{\partial b_l} = \sum_n D_{ln}, \qquad
           D_{l-1} = D_l W_l \odot f'(z_{l-1}).
 
-They are those of autograd, of classes to the bit and of numbers up to rounding, and
-taken from plain layers, without hooks and without callbacks that look at batches.
+For classes these gradients equal autograd's to the bit, for numbers up to rounding.
+They are computed only for plain layers, without hooks and without callbacks that look
+at batches.
 """
 
 import torch
@@ -30,39 +31,33 @@ BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
 class ShortcutNet(NeuralNet):
-    """skorch's net for one module and one optimizer that holds all its parameters."""
+    """skorch's net for one module, with one optimizer that holds all its parameters."""
 
     def infer(self, x, **fit_params):
-        """Run the module on a batch; rows that stay sparse are unknown to skorch."""
+        """Run the module on a batch; skorch does not know rows that stay sparse."""
         if isinstance(x, SparseRows):
             return self.module_(x)
         return super().infer(x, **fit_params)
 
     def _zero_grad_optimizer(self, set_to_none=None):
-        """Drop the gradients without torch's record for its profiler.
-
-        Worth 1.13.
-        """
+        """Drop the gradients without torch's profiler record (worth 1.13)."""
         for group in self.optimizer_.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 
     def _set_training(self, training=True):
-        """Switch the module's mode where it is another one, not in every batch.
-
-        Worth 1.07.
-        """
+        """Switch the module's mode only where it changes (worth 1.07)."""
         if self.module_.training != training:
             super()._set_training(training)
 
 
 def _has(callback, hook):
-    """Tell whether a callback has a hook of its own, not that of Callback."""
+    """Return whether a callback overrides this hook of Callback."""
     own = getattr(callback, hook)
     return getattr(own, "__func__", None) is not getattr(Callback, hook)
 
 
-# D * f'(z) from D and h = f(z), by the kernels of autograd
+# D * f'(z) from D and h = f(z), by autograd's kernels
 _backward = torch.ops.aten
 TIMES_DERIVATIVE = {
     "identity": lambda D, h: D,
@@ -71,7 +66,7 @@ TIMES_DERIVATIVE = {
     "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
 }
 
-# on every module; torch 2.6 has no function yet that tells of them
+# hooks on every module; torch 2.6 has no function yet that reports them
 GLOBAL_HOOKS = (
     torch_module._global_backward_pre_hooks,
     torch_module._global_backward_hooks,
@@ -81,9 +76,9 @@ GLOBAL_HOOKS = (
 
 
 def can_bypass_autograd(net):
-    """Tell whether nothing observes a net's batches, so that autograd can be skipped.
+    """Check whether nothing observes batches, so autograd can be skipped.
 
-    An activation without a derivative here, and anything that is not as the net was
+    An activation without a derivative here, and anything changed since the net was
     built, is left to autograd.
     """
     spec, module = net.spec, net.module_
@@ -103,7 +98,7 @@ def can_bypass_autograd(net):
 
 
 def _is_watched_module(m):
-    """Tell whether a module has hooks, or a forward pass of its own."""
+    """Return whether a module has hooks or its own forward pass."""
     return bool(
         m._forward_hooks
         or m._forward_pre_hooks
@@ -114,13 +109,13 @@ def _is_watched_module(m):
 
 
 def _is_watched_parameter(p):
-    """Tell whether a parameter has hooks, or is frozen."""
+    """Return whether a parameter has hooks or is frozen."""
     hooks = p._backward_hooks or getattr(p, "_post_accumulate_grad_hooks", None)
     return bool(hooks) or not p.requires_grad
 
 
 def _is_plain_criterion(criterion, make):
-    """Tell whether a criterion is as the head makes it, without hooks and options."""
+    """Return whether a criterion is as the head makes it, without hooks or options."""
     made = make()
     set_by_the_net = ("training", "reduction")
     own, plain = (

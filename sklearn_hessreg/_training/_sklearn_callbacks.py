@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks on an estimator: a task for its fit and for every epoch."""
+"""scikit-learn's callbacks on an estimator: one task for the fit, one per epoch."""
 
 from contextlib import contextmanager
 from functools import partial
@@ -7,10 +7,10 @@ from skorch.callbacks import Callback
 
 
 def fit_task(estimator, name, max_epochs, X, y, sample_weight, attributes):
-    """Set the callbacks up for a fit, and make what reports its begin and its end.
+    """Set up the callbacks for a fit; return a context that reports its start and end.
 
-    `attributes(net)` are those of the estimator as if its training had ended with this
-    net.
+    `attributes(net)` returns the estimator's attributes as if its training had ended
+    with this net.
     """
     context = estimator._init_callback_context(task_name=name, max_subtasks=max_epochs)
     weight = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -20,14 +20,14 @@ def fit_task(estimator, name, max_epochs, X, y, sample_weight, attributes):
 
 @contextmanager
 def _report(context, task, attributes):
-    """Report a fit; yield a list of the skorch callbacks that report its epochs."""
+    """Report a fit; yield the skorch callbacks that report its epochs."""
     context.call_on_fit_task_begin(**task)
     yield [("sklearn_callbacks", EpochTasks(context, task, attributes))]
     context.call_on_fit_task_end(**task, reconstruction_attributes={})
 
 
 class EpochTasks(Callback):
-    """Make every epoch of a net a task within the task of the fit.
+    """Report every epoch of a net as a task within the task of the fit.
 
     A callback that returns True at the end of an epoch stops the training.
     """
@@ -39,22 +39,22 @@ class EpochTasks(Callback):
         self.epoch = None
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Begin a task."""
+        """Begin the epoch's task."""
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.task)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """End it; a model is made only for callbacks that look at one."""
+        """End the epoch's task; build a model only for callbacks that look at one."""
         epoch, self.epoch = self.epoch, None
         model = partial(self._model, net)
         if epoch.call_on_fit_task_end(**self.task, reconstruction_attributes=model):
             net.stop_training_ = True
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """End the task of an epoch that the user has interrupted."""
+        """End the task of an epoch that the user interrupted."""
         if self.epoch is not None:
             self.epoch.call_on_fit_task_end(estimator=self.task["estimator"])
 
     def _model(self, net):
-        """Collect what a model of this epoch is made of."""
+        """Return the attributes of a model of this epoch."""
         return self.attributes(net.copy())

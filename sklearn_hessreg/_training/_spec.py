@@ -1,4 +1,4 @@
-"""TrainingSpec: all that decides a training, and what it costs."""
+"""TrainingSpec: everything that determines a training, and what it costs."""
 
 import math
 from collections.abc import Mapping
@@ -19,14 +19,13 @@ from sklearn_hessreg._training._mlp import stays_sparse
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What a training is to do; where the estimator has a name for it, its name.
+    """The settings of one training, under the estimator's names where it has them.
 
-    `layer_units` are the units of all layers, inputs and outputs included; `method` are
-    HessianReinit's hyperparameters, `skorch_callbacks` the user's own copies; `seed` is
-    that of the method and of dropout. A training of `max_iter` epochs at most begins
-    with a new optimizer unless `keep_optimizer` says that an earlier one goes on.
-    `class_weight` has one for each
-    class, None where all are one.
+    `layer_units` are the units of all layers, including inputs and outputs. `method`
+    holds HessianReinit's hyperparameters, `skorch_callbacks` copies of the user's
+    callbacks. `seed` seeds the method and dropout. A training of at most `max_iter`
+    epochs begins with a new optimizer, unless `keep_optimizer` says that an earlier one
+    goes on. `class_weight` has one weight per class, or is None if all are one.
     """
 
     layer_units: tuple[int, ...]
@@ -65,17 +64,17 @@ class TrainingSpec:
 
     @property
     def torch_dtype(self):
-        """The weights' dtype as torch's."""
+        """The weights' dtype in torch."""
         return torch.from_numpy(np.empty(0, self.dtype)).dtype
 
     @property
     def score_column(self):
-        """The history's name for the score that early stopping goes by."""
+        """The history column of the score that early stopping uses."""
         return self.head.score_column if self.scoring is None else "valid_score"
 
     @property
     def score_name(self):
-        """That score's name for a reader."""
+        """That score's display name."""
         if self.scoring is None:
             return self.head.score_name
         name = getattr(self.scoring, "__name__", self.scoring)
@@ -90,16 +89,16 @@ class TrainingSpec:
 
 
 def count_largest_product(spec, X):
-    """Count the operations of the largest matrix product of a batch of torch's."""
+    """Count the operations of torch's largest matrix product in a batch."""
     products = [fan_in * out for fan_in, out in pairwise(spec.layer_units)]
     if stays_sparse(X, spec.device):
-        del products[0]  # scipy's, in one thread
+        del products[0]  # scipy computes it, in one thread
     rows = rows_of_batch(spec, X.shape[0])
     return 2 * rows * max(products, default=0)
 
 
 def warn_if_expensive(spec, n_samples):
-    """Warn where the streamed Hessian costs far more than an epoch of training."""
+    """Warn if the streamed Hessian costs far more than an epoch of training."""
     method = spec.method
     if method["importance"] != "hessian" or method["curvature"] != "mean_loss":
         return
@@ -110,7 +109,7 @@ def warn_if_expensive(spec, n_samples):
     *hidden, output = shapes[-n:]
     used = min(n_samples, method["hessian_samples"] or n_samples)
     event = sum(count_operations(used, *shape) for shape in hidden)
-    # behind inputs of one sign the output layer factorises
+    # with inputs of one sign the output layer factorises
     if len(shapes) == 1 or spec.activation not in ("relu", "logistic"):
         alone = spec.head.out_activation != "softmax"
         event += count_operations(used, *output, diagonal=alone)

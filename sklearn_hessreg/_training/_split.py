@@ -1,4 +1,4 @@
-"""Samples to train and to validate on: arrays wrapped, rows set aside in folds."""
+"""Training and validation samples: wrap arrays, and set rows aside in folds."""
 
 import numpy as np
 import torch
@@ -8,17 +8,17 @@ from sklearn_hessreg._training._sharded import ShardedRows, ShardedSamples
 
 
 class ValidationSplit:
-    """Samples to train on and to validate on, in turn each fold of the same rows.
+    """Training and validation samples; the folds of the rows validate in turn.
 
-    `part(y, random_state)` returns the numbers of the rows to train on in the first
-    cycle, and a list of folds, of which the first has the other rows. When each fold
-    has validated once, which is a round, the rows are parted anew. A rotation changes
-    the contents of `train` and `valid` in place, for all that hold them. X is not
+    `part(y, random_state)` returns the row numbers to train on in the first cycle, and
+    a list of folds, the first of which has the other rows. Once each fold has
+    validated, the round is over and the rows are split anew. A rotation changes the
+    contents of `train` and `valid` in place, for everything that holds them. X is not
     copied.
 
-    `rounds` are the states that the RandomState had before each round, `fold` the
-    number of the fold that validates, `held_out` the rows that did in each cycle. Given
-    rounds and a fold of another split, it is brought to where that one was.
+    `rounds` are the RandomState's states before each round, `fold` is the number of the
+    fold that validates, `held_out` the rows held out in each cycle. Given the rounds
+    and fold of another split, the split begins where that one was.
     """
 
     def __init__(self, part, data, random_state, spec, rounds=(), fold=0):
@@ -35,7 +35,7 @@ class ValidationSplit:
         self.train, self.valid = self._samples()
 
     def rotate(self):
-        """Let the next fold validate, where the next cycle goes by its own plateau."""
+        """Let the next fold validate, if cycles end at plateaus."""
         if self.spec.method["reinit_every"] != "plateau":
             return
         self.fold = (self.fold + 1) % len(self.folds)
@@ -48,12 +48,12 @@ class ValidationSplit:
             vars(samples).update(vars(other))
 
     def _begin_round(self):
-        """Part the rows into folds."""
+        """Split the rows into folds."""
         self.rounds.append(self.random_state.get_state(legacy=False))
         self.first_train, self.folds = self.part(self.data[1], self.random_state)
 
     def _samples(self):
-        """Take both parts, of which the second has no class weights."""
+        """Return both parts; the validation samples have no class weights."""
         X, y, *weights = self.data
         valid = self.folds[self.fold]
         train = self.first_train if self.fold == 0 else _others(valid, len(y))
@@ -65,7 +65,7 @@ class ValidationSplit:
 
 
 def _others(rows, size):
-    """Return the numbers below `size` that are not among the rows."""
+    """Return the numbers below `size` that are not in `rows`."""
     is_other = np.ones(size, dtype=bool)
     is_other[rows] = False
     return np.flatnonzero(is_other)
@@ -74,13 +74,13 @@ def _others(rows, size):
 def to_samples(X, y, weight, head, device="cpu", rows=None):
     """Wrap arrays as Samples with the target that the head's criterion expects.
 
-    `rows` are the numbers of those that y and weight are of, None for all.
+    `rows` are the numbers of the rows that y and weight belong to; None means all.
     """
     weight = None if (weight == 1).all() else torch.from_numpy(weight)
     dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
     target = head.target(y, dtype)
     if isinstance(X, ShardedRows):
-        X = X if rows is None else X[rows]  # which copies nothing
+        X = X if rows is None else X[rows]  # copies nothing
         samples = ShardedSamples(X, target, weight, device)
     else:
         samples = Samples(X, target, weight, device, rows)

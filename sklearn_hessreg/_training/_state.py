@@ -1,7 +1,7 @@
 """State of an MLPNet's training: capture and restore.
 
-A state holds what a training has come to (weights, optimizer, history, what the
-callbacks have learnt) and, while it goes on, its position: the order of the rows and
+A state holds what a training has reached (weights, optimizer, history, what the
+callbacks have learnt) and, while it is running, its position: the order of the rows and
 the generators.
 """
 
@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_map, tree_map_only
 
 from sklearn_hessreg._state import callback_state, load_callback_state
 
-KEPT_ROWS = 1000  # of the history, where every epoch is a call of its own
+KEPT_ROWS = 1000  # of the history, if every epoch is a call of its own
 
 
 def capture(net):
-    """Collect the state of a net, by reference: it changes while the net trains."""
+    """Collect a net's state by reference: it changes while the net trains."""
     own = _own_callbacks(net)
     optimizer = type(net.optimizer_)
     return {
@@ -38,7 +38,7 @@ def capture(net):
 
 
 def restore(net, state):
-    """Bring a new net of the same spec to a captured state, which is copied."""
+    """Restore a captured state, which is copied, into a new net of the same spec."""
     write_weights(net.module_, state["weights"])
     net.optimizer_.load_state_dict(_copies(state["optimizer"]))
     net.history_ = History(_unpack(state["history"]))
@@ -48,7 +48,7 @@ def restore(net, state):
             _load_copies(own[name], stored)
     users = [pair for pair in state["callbacks"] if not isinstance(pair[1], dict)]
     net.callbacks = users
-    # verbose may have changed, with which PrintLog comes, as the last one, or goes
+    # if verbose has changed, PrintLog is added as the last callback, or removed
     places = dict(state["callbacks"]) | own
     pairs = {name: own.get(name) or dict(users).get(name) for name in places}
     net.callbacks_ = [(name, callback) for name, callback in pairs.items() if callback]
@@ -57,9 +57,9 @@ def restore(net, state):
 
 
 def continue_from(net, state):
-    """Begin another training, perhaps of another spec, where one has ended.
+    """Begin another training, perhaps with another spec, where one has ended.
 
-    The optimizer goes on too if the spec says so and it is of the same type.
+    The optimizer goes on too, if the spec says so and its type is the same.
     """
     write_weights(net.module_, state["weights"])
     net.history_ = History(state["history"])
@@ -71,7 +71,7 @@ def continue_from(net, state):
             net.optimizer_.load_state_dict(optimizer)
     groups = zip(net.optimizer_.param_groups, optimizer["param_groups"], strict=False)
     for group, old in groups:
-        # torch's schedulers go on from values that the first of them put there
+        # torch's schedulers go on from values that the first one put there
         group.update({name: old[name] for name in old.keys() - group.keys()})
         group.setdefault("initial_lr", group["lr"])
     own, stored = _own_callbacks(net), dict(state["callbacks"])
@@ -83,42 +83,42 @@ def continue_from(net, state):
 
 
 def _forget_old_rows(net):
-    """Keep the last rows of the history, whose every access takes time for all rows.
+    """Keep only the history's last rows, as every access takes time for all rows.
 
-    Where the user has callbacks, which may count the rows, the others are emptied.
+    If the user has callbacks, which may count the rows, older rows are emptied instead.
     """
     old = max(0, len(net.history_) - KEPT_ROWS)
     net.history_[:old] = [{}] * old if net.spec.skorch_callbacks else []
 
 
 def to_plain(state):
-    """Make plain values and arrays of a state.
+    """Convert a state to plain values and arrays.
 
-    So a dump needs no device, opens with other versions of torch and skorch, and skops
-    asks for no trust but in the types of this package.
+    A dump then needs no device and opens with other versions of torch and skorch, and
+    skops asks you to trust only the types of this package.
     """
     return {**to_arrays(state), "history": _pack(state["history"])}
 
 
 def to_arrays(state):
-    """Make arrays of a state's tensors, and leave out what is made anew."""
+    """Convert a state's tensors to arrays, and leave out what is rebuilt."""
     callbacks = [(name, _portable(stored)) for name, stored in state["callbacks"]]
     arrays = _to_arrays({**state, "callbacks": callbacks})
-    if state["position"] is not None:  # the users' own types are theirs
+    if state["position"] is not None:  # values of the users' own types stay as they are
         arrays["position"]["memories"] = state["position"]["memories"]
     return arrays
 
 
 def _own_callbacks(net):
-    """Map the names of the callbacks that a spec brings with it to these callbacks."""
+    """Map names to the callbacks that every spec brings with it."""
     names = {"hessian_reinit", "convergence"}
     names.update(name for name, _ in net._default_callbacks)
     return {name: callback for name, callback in net.callbacks_ if name in names}
 
 
 def _fitted_attributes(callback):
-    """Take from a callback what it has learnt."""
-    state = callback.__getstate__() or {}  # None of an object without attributes
+    """Return what a callback has learnt."""
+    state = callback.__getstate__() or {}  # None for an object without attributes
     return {name: value for name, value in state.items() if name.endswith("_")}
 
 
@@ -132,7 +132,7 @@ def _load_copies(callback, memory):
 
 
 def _position(net):
-    """Tell where a training is that goes on; None if there is none."""
+    """Return where a running training is, or None if none is running."""
     order, split = net.batch_order_, net.split_
     if order is None:
         return None
@@ -153,18 +153,18 @@ def _position(net):
 
 
 class GoOn(Callback):
-    """Undo what the users' callbacks do when training begins once more.
+    """Undo what the users' callbacks do when training begins again.
 
-    skorch makes schedules anew then, and in their first step they divide the learning
-    rate again; its EarlyStopping forgets how long it has waited. To be the last
-    callback of a training that goes on.
+    skorch then rebuilds schedules, whose first step divides the learning rate again,
+    and its EarlyStopping forgets how long it has waited. This must be the last callback
+    of a resumed training.
     """
 
     def __init__(self, state):
         self.state = state
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Bring optimizer and callbacks to where they were."""
+        """Restore the optimizer and the callbacks."""
         net.optimizer_.load_state_dict(_copies(self.state["optimizer"]))
         callbacks = dict(net.callbacks_)
         for name, memory in self.state["position"]["memories"].items():
@@ -172,7 +172,7 @@ class GoOn(Callback):
 
 
 def _return_to(net, position):
-    """Bring the generators and the order of the rows to where a training was."""
+    """Restore the generators and the order of the rows of a running training."""
     net.batch_order_.random_state.set_state(position["random_state"])
     rows = position["rows"]
     net.batch_order_.rows = None if rows is None else rows.copy()
@@ -183,12 +183,12 @@ def _return_to(net, position):
 
 @torch.no_grad()
 def write_weights(module, weights):
-    """Overwrite the weights of a module."""
+    """Overwrite a module's weights."""
     for name, parameter in module.state_dict().items():
         value = weights[name]
         if parameter.device.type == "cpu":
-            # by numpy, because torch copies large tensors in several threads, after
-            # which a process that has only loaded a model cannot fork
+            # with numpy: torch copies large tensors in several threads, and a process
+            # that has only loaded a model could not fork after that
             value = value.cpu() if isinstance(value, torch.Tensor) else value
             np.copyto(parameter.numpy(), np.asarray(value))
         else:
@@ -196,7 +196,7 @@ def write_weights(module, weights):
 
 
 def _copies(value):
-    """Turn arrays and tensors in containers into tensors of their own memory."""
+    """Copy the arrays and tensors in containers into tensors."""
 
     def copy_one(leaf):
         if isinstance(leaf, np.ndarray):
@@ -207,12 +207,12 @@ def _copies(value):
 
 
 def _to_arrays(value):
-    """Turn the tensors in containers into arrays."""
+    """Convert the tensors in containers to arrays."""
     return tree_map_only(torch.Tensor, lambda x: x.detach().cpu().numpy(), value)
 
 
 def _portable(callback):
-    """Leave out a scheduler of torch, which is made anew when training begins."""
+    """Leave out torch's scheduler, which is rebuilt when training begins."""
     if not isinstance(callback, LRScheduler):
         return callback
     callback = copy(callback)
@@ -221,9 +221,9 @@ def _portable(callback):
 
 
 def _pack(rows):
-    """Write rows as one JSON text, as skops writes a record for every single number.
+    """Write rows as one JSON text, because skops writes a record for every number.
 
-    Rows with something else in them than JSON brings back are left as they are.
+    Rows that JSON does not bring back unchanged are left as they are.
     """
     try:
         text = json.dumps(rows)

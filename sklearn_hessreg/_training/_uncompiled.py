@@ -1,7 +1,8 @@
-"""Optimizers that are made, saved and loaded without torch's compiler.
+"""Optimizers that are created, saved and loaded without torch's compiler.
 
-torch keeps its compiler out of these methods, and imports it to do so. In every new
-process, be it a search's worker or one that only predicts, that takes a second.
+torch wraps these methods to keep its compiler out of them, and imports the compiler to
+do so. That takes a second in every new process, even one that only predicts or is a
+search's worker.
 """
 
 from inspect import unwrap
@@ -11,7 +12,7 @@ from torch.optim import Optimizer
 
 
 class Uncompiled:
-    """An optimizer whose methods are torch's own, without what is put around them."""
+    """Mixin that gives an optimizer torch's own methods without their wrappers."""
 
     add_param_group = unwrap(Optimizer.add_param_group)
     state_dict = unwrap(Optimizer.state_dict)
@@ -19,4 +20,4 @@ class Uncompiled:
 
 
 class SGD(Uncompiled, torch.optim.SGD):
-    """torch's SGD, whose steps do need the compiler."""
+    """torch's SGD; only its steps need the compiler."""
