@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, and the way from data to a trained net."""
+"""Base class of the estimators: parameters, and the path from data to trained net."""
 
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
@@ -56,11 +56,11 @@ from sklearn_hessreg._validation import (
 )
 
 _SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
-# what of an MLP cannot change while its training is continued
+# parameters that cannot change when training is continued
 _BUILT_FROM = ("hidden_layer_sizes", "activation")
 
 
-# What fitted MLPs of scikit-learn have, under the same names.
+# Fitted attributes that scikit-learn's MLPs have under the same names.
 _SKLEARN_ATTRIBUTES = (
     *("classes_", "n_features_in_", "feature_names_in_"),
     *("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_"),
@@ -70,7 +70,7 @@ _SKLEARN_ATTRIBUTES = (
 
 
 class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
-    """An MLP trained by the engine; a subclass says what its targets mean."""
+    """An MLP trained in torch; subclasses define what the targets mean."""
 
     _parameter_constraints: dict = {
         **PARAMETER_CONSTRAINTS,
@@ -80,9 +80,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def hessian_scores(self, X, y, sample_weight=None, *, layers=None):
         """Score the weights by the exact Hessian of the loss on given data.
 
-        The loss is that of training, sample weights included, the penalty not; it is
-        reduced to scores as ``aggregation`` and ``curvature`` said in the last call of
-        ``fit`` or ``partial_fit``. See :func:`hessian_scores`.
+        The loss is the training loss with sample weights and without the penalty. Its
+        Hessian is reduced to scores by the ``aggregation`` and ``curvature`` of the
+        last call of ``fit`` or ``partial_fit``. See :func:`hessian_scores`.
 
         Parameters
         ----------
@@ -91,21 +91,21 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Their targets, as in ``fit``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the samples.
+            Non-negative sample weights.
         layers : list of str, default=None
-            Names of the layers, ``"layers.0"`` being that of ``coefs_[0]``; None takes
-            all.
+            Names of the layers; ``"layers.0"`` is the layer of ``coefs_[0]``. None
+            scores all layers.
 
         Returns
         -------
         scores : dict of str to ndarray of shape (out, in)
-            For each name the scores in the layout of torch's weight, the transpose of
-            ``coefs_``.
+            The scores of each named layer, in the layout of torch's weights, which is
+            the transpose of ``coefs_``.
 
         Raises
         ------
         ValueError
-            If a layer has another name, or the data cannot be used.
+            If a layer does not exist or the data cannot be used.
         """
         check_is_fitted(self)
         X, y = self._check_data(X, y, continuing=True)
@@ -127,14 +127,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return {name: S.cpu().numpy() for name, S in scores.items()}
 
     def _fit(self, X, y, sample_weight, validation, learn_targets, incremental=False):
-        """Check everything, train a net and keep it; on errors change nothing.
+        """Check everything, train a net and store it; after an error nothing changes.
 
         `learn_targets(y, continuing)` sets what is learnt from the targets alone.
         """
         name, epochs = ("partial_fit", 1) if incremental else ("fit", self.max_iter)
         task = nullcontext([])
         if hasattr(self, "_skl_callbacks"):
-            # before the attributes are noted: after an error they are torn down from it
+            # before the attributes are saved: tearing callbacks down on error needs it
             given = X, y, sample_weight, self._attributes_with
             task = fit_task(self, name, epochs, *given)
         with _unchanged_on_error(self), task as callbacks:
@@ -182,7 +182,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         super()._validate_params()
 
     def _resolve(self, continuing):
-        """Return the parameters as Python's own values, after all checks."""
+        """Check the parameters and return them as plain Python values."""
         params = resolve_parameters(
             self.get_params(deep=False),
             self._parameter_constraints,
@@ -198,7 +198,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return params
 
     def _check_data(self, X, y, continuing):
-        """Validate the data; X keeps float32 and float64, or has the weights' dtype."""
+        """Validate the data; X keeps float32 or float64, or gets the net's dtype."""
         X, y = validate_data(
             self,
             X,
@@ -213,7 +213,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return X, self._check_y(y, continuing)
 
     def _check_shard(self, X, y, sample_weight, continuing):
-        """Validate the data of this rank, which may have no rows."""
+        """Validate this rank's data, which may have no rows."""
         if _num_samples(X) == _num_samples(y) == 0:
             dtype = self._dtype() if continuing else accepted_dtypes(X)
             check = {"accept_sparse": "csr", "dtype": dtype, "reset": not continuing}
@@ -224,7 +224,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return X, y, check_sample_weight(sample_weight, X)
 
     def _validation_data(self, validation, params, data, ranks):
-        """Return validation data, None, or what takes them from the training data."""
+        """Return validation data, a function that splits some off, or None."""
         if any(part is not None for part in validation):
             shard = ranks.size > 1
             check = partial(self._check_validation_set, validation, *data[:2], shard)
@@ -239,9 +239,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return partial(split_validation, **how)
 
     def _scorer(self, scoring, weight):
-        """Make a function that scores a net by the user's scorer; None without one.
+        """Return a function that scores a net by the user's scorer; None without one.
 
-        `weight` are the weights of the samples that may be scored, if any are.
+        `weight` holds the weights of the samples that may be scored, or is None.
         """
         if scoring is None or scoring == "loss":
             return None
@@ -258,11 +258,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return score
 
     def _decode(self, y):
-        """Undo _encode, where that does anything."""
+        """Undo `_encode`; by default there is nothing to undo."""
         return y
 
     def _weight_of_classes(self, y, sample_weight):
-        """Return the weight of each class; a regressor has none."""
+        """Return the class weights; a regressor has none."""
         return None
 
     def _specify(self, params, data, incremental, ranks):
@@ -279,7 +279,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             "dtype": data[0].dtype.name,
             "head": head,
             "device": str(check_device(params["device"])),
-            # drawn from a copy, so that all other draws are those of scikit-learn's MLP
+            # drawn from a copy, so that all other draws match scikit-learn's MLP
             "seed": int(deepcopy(random_state).randint(2**31 - 1)),
             "method": {name: params[name] for name in PARAMETER_CONSTRAINTS},
             "skorch_callbacks": tuple(_copies(params["skorch_callbacks"] or ())),
@@ -312,18 +312,18 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return Checkpoint(settings, fit)
 
     def _has_finished(self):
-        """Tell whether the training came to its end, and was not interrupted."""
+        """Return whether training ended without being interrupted."""
         return self.net_.stop_training_ or self.n_iter_ == self.net_.spec.max_iter
 
     def _warn_if_not_converged(self):
-        """Warn if a maximum ended the training, or nothing was re-initialised."""
+        """Warn if training hit a maximum or nothing was re-initialised."""
         net, n_iter = self.net_, self.n_iter_
         method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
         outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
         by_clock = method.k > 0 and method.reinit_every != "plateau"
         failed = net.spec.solver == "lbfgs" and net.optimizer_.has_failed
         if net.is_interrupted_ or (method.snapshots_ and not failed):
-            return  # an interruption has been warned of
+            return  # an interruption has already been warned about
         if failed or (outcome is not None and outcome.status != 0 and not by_clock):
             message = (
                 f"lbfgs failed to converge after {n_iter} iteration(s) "
@@ -348,7 +348,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         warn_at_caller(message, ConvergenceWarning)
 
     def _predict(self, X, link):
-        """Apply a method of the head to the network's outputs on validated data."""
+        """Validate X and apply a method of the head to the network's outputs."""
         check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=self._dtype(), reset=False
@@ -364,7 +364,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             self._set_oob(X_kept, y, weights > 0)
 
     def _predict_held_out(self, X, kept, link):
-        """Predict the kept rows by the networks that held them out; NaN elsewhere."""
+        """Predict the kept rows with the networks that held them out; NaN elsewhere."""
         found = predict_held_out(self.net_, X, link)
         missing = int(np.isnan(found).any(axis=1).sum())
         if missing:
@@ -378,14 +378,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         return predicted, ~np.isnan(predicted).any(axis=1)
 
     def _to_sklearn(self, kind, snapshot):
-        """Make a fitted estimator of scikit-learn's, of one's own kind."""
+        """Convert a snapshot to a fitted scikit-learn MLP of class `kind`."""
         names = kind().get_params().keys()
         spec = self.net_.spec
         check_convertible(spec.activation)
         params = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
         if not isinstance(spec.solver, str):
             del params["solver"]
-        # theirs goes by the accuracy, or R², alone
+        # scikit-learn's stops by accuracy or R² only
         params["early_stopping"] &= spec.scoring is None
         converted = kind(**params, random_state=self.random_state)
         for name in _SKLEARN_ATTRIBUTES:
@@ -394,29 +394,29 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         if not params["early_stopping"]:
             converted.best_loss_ = min(self.loss_curve_)
         converted.coefs_, converted.intercepts_ = snapshot.coefs, snapshot.intercepts
-        # what its fit with warm_start and its partial_fit start from
+        # where its partial_fit and its fit with warm_start begin
         converted._no_improvement_count = 0
         converted._best_coefs = [coef.copy() for coef in snapshot.coefs]
         converted._best_intercepts = [bias.copy() for bias in snapshot.intercepts]
         return converted
 
     def _vote(self, kind, networks, **options):
-        """Make a fitted voting estimator of several networks, of one's own kind."""
+        """Combine networks in a fitted voting estimator of class `kind`."""
         named = {f"snapshot_{i}": mlp for i, mlp in enumerate(networks, start=1)}
         voting = kind(list(named.items()), **options)
-        # of its attributes skops trusts a dict, no Bunch
+        # a dict, because skops does not trust a Bunch here
         voting.estimators_, voting.named_estimators_ = networks, named
         if hasattr(self, "feature_names_in_"):
             voting.feature_names_in_ = self.feature_names_in_
         return voting
 
     def _attributes_with(self, net):
-        """Collect the fitted attributes as if training had ended with this net."""
+        """Return the fitted attributes as if training had ended with this net."""
         attributes = {name: v for name, v in vars(self).items() if name[-1] == "_"}
         return {**attributes, "net_": net}
 
     def _dtype(self):
-        """Look up the numpy dtype of the fitted weights."""
+        """Return the numpy dtype of the fitted weights."""
         return np.dtype(self.net_.spec.dtype)
 
     def __sklearn_tags__(self):
@@ -427,7 +427,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
 
 @contextmanager
 def _unchanged_on_error(estimator):
-    """Give an estimator its attributes back if fitting it fails."""
+    """Restore an estimator's attributes if fitting it fails."""
     attributes = vars(estimator).copy()
     try:
         yield
@@ -438,7 +438,7 @@ def _unchanged_on_error(estimator):
 
 
 def is_stochastic(estimator):
-    """Tell whether the solver can train on part of the data; else raise."""
+    """Return True if the solver can train on part of the data; raise otherwise."""
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not "
@@ -448,7 +448,7 @@ def is_stochastic(estimator):
 
 
 def _refuse_checkpoint(checkpoint):
-    """Refuse to train a single epoch with a checkpoint, which would never go on."""
+    """Refuse a checkpoint in partial_fit, whose single epoch is never resumed."""
     if checkpoint is not None:
         raise ValueError(
             f"partial_fit writes no checkpoint, and checkpoint={checkpoint!r}. "
@@ -458,33 +458,33 @@ def _refuse_checkpoint(checkpoint):
 
 
 def _describe_outcome(outcome):
-    """Say how a run of L-BFGS ended, as MLPClassifier does."""
+    """Describe how a run of L-BFGS ended, as MLPClassifier does."""
     if outcome is None or outcome.status == 0:
         return "(the loss overflowed, and the gradient is large)."
     return f"(status={outcome.status}):\n{outcome.message}"
 
 
 def _arrays_of(valid):
-    """Return the arrays of validation data; three times None if they are a split."""
+    """Return the user's validation arrays, or three Nones without any."""
     return valid if isinstance(valid, tuple) else (None,) * 3
 
 
 def _weights_of(valid, data):
-    """Return the weights of the validation samples, or of those they are drawn from."""
+    """Return the weights of the validation samples, or of the rows they come from."""
     if valid is None:
         return None
     return data[3] if callable(valid) else valid[2]
 
 
 def _random_state(random_state):
-    """Return a RandomState; for None a fresh one, never numpy's global one."""
+    """Return a RandomState; for None a new one, never numpy's global one."""
     if random_state is None:
         return np.random.RandomState()
     return check_random_state(random_state)
 
 
 def _copies(callbacks):
-    """Make the user's callbacks anew for one fit, so that theirs learn nothing."""
+    """Build new callbacks for one fit, so that the user's own stay unfitted."""
     for item in callbacks:
         if isinstance(item, tuple):
             yield (*item[:-1], _copy(item[-1]))
@@ -493,14 +493,15 @@ def _copies(callbacks):
 
 
 def _copy(callback):
-    """Make a callback anew of its very parameters.
+    """Build a new callback from the same parameter objects.
 
-    A deep copy of what is alive, as a trial of Optuna, would take reports in silence.
+    A deep copy of a live object, such as an Optuna trial, would silently swallow
+    reports.
     """
     if isinstance(callback, type):
         return callback
     try:
         return type(callback)(**callback.get_params(deep=False))
-    # a parameter that is kept under another name: the callback itself takes part
+    # a parameter is stored under another name: use the callback itself
     except (AttributeError, TypeError):
         return callback

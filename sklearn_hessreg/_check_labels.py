@@ -1,4 +1,4 @@
-"""Labels: from what the user gives to indices of the sorted classes."""
+"""Labels: from user input to indices of the sorted classes."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
-# by the kind of their dtype; labels are compared within one of these only
+# by dtype kind; labels are only compared within one of these
 _KINDS = {
     **dict.fromkeys("biuf", "numbers"),
     **dict.fromkeys("OUT", "strings"),
@@ -17,7 +17,7 @@ _KINDS = {
 
 
 def check_labels(y, name="y"):
-    """Return y as a vector of labels of one kind, or as an indicator matrix of ints."""
+    """Return y as a vector of labels of one kind, or an integer indicator matrix."""
     try:
         check_classification_targets(y)
         multilabel = type_of_target(y) == "multilabel-indicator"
@@ -43,7 +43,7 @@ def check_labels(y, name="y"):
 
 
 def _indicators(y, name):
-    """Take every nonzero for a one, as MLPClassifier does, where one value is zero."""
+    """Turn nonzeros into ones, as MLPClassifier does; refuse two nonzero values."""
     values = np.unique(y)
     if len(values) == 2 and values.all():
         raise ValueError(
@@ -56,7 +56,7 @@ def _indicators(y, name):
 
 
 def check_same_kind(y, multilabel, name="y"):
-    """Refuse multilabel targets beside labels of one class each, and the reverse."""
+    """Refuse multilabel targets for a single-label classifier, and vice versa."""
     if (y.ndim == 2) != multilabel:
         kinds = ["a vector of labels", "an indicator matrix (multilabel)"]
         raise ValueError(
@@ -66,7 +66,7 @@ def check_same_kind(y, multilabel, name="y"):
 
 
 def check_classes(labels):
-    """Return the sorted classes, of which there must be two; a matrix's columns."""
+    """Return the sorted classes, at least two; for a matrix, its column numbers."""
     if labels.ndim == 2:
         return np.arange(labels.shape[1])
     classes = np.unique(labels)
@@ -80,7 +80,7 @@ def check_classes(labels):
 
 
 def check_given_classes(classes):
-    """Return the sorted classes that are passed to partial_fit."""
+    """Check the classes passed to partial_fit and return them sorted."""
     allowed = (
         "a 1-d array-like of at least two labels, or numpy.arange(n_labels) for an "
         "indicator matrix"
@@ -104,12 +104,12 @@ def check_given_classes(classes):
 
 
 def same_classes(classes, others):
-    """Tell whether sorted classes are the same, without comparing across kinds."""
+    """Return whether sorted classes are the same, never comparing across kinds."""
     return _kind(classes) == _kind(others) and np.array_equal(classes, others)
 
 
 def encode(labels, classes, name="y"):
-    """Turn labels into indices of the sorted classes; a matrix has one for each."""
+    """Turn labels into indices of the sorted classes; leave a matrix as it is."""
     if labels.ndim == 2:
         if not same_classes(classes, np.arange(labels.shape[1])):
             raise ValueError(
@@ -124,7 +124,7 @@ def encode(labels, classes, name="y"):
             f"classes are {_kind(classes)}, such as {classes[:1].tolist()}. Use labels "
             "of one kind."
         )
-    with np.errstate(invalid="ignore"):  # what does not fit comes out different
+    with np.errstate(invalid="ignore"):  # values that do not fit come out different
         alike = labels.astype(classes.dtype)
     known = np.isin(alike, classes) & (alike == labels)
     if not known.all():
@@ -147,5 +147,5 @@ def encode_validation(y_val, classes, multilabel):
 
 
 def _kind(labels):
-    """Name the kind of labels."""
+    """Return the kind of the labels."""
     return _KINDS.get(labels.dtype.kind, str(labels.dtype))

@@ -1,4 +1,4 @@
-"""Targets of regression: from what the user gives to finite numbers of few columns."""
+"""Regression targets: from user input to a vector or matrix of finite numbers."""
 
 from numbers import Real
 
@@ -14,7 +14,7 @@ _SHAPES = "(n_samples,), or (n_samples, n_outputs) for several outputs"
 
 
 def check_targets(y, name="y"):
-    """Return y as a vector of numbers, or as a matrix of several columns."""
+    """Return y as a vector of numbers, or as a matrix if it has several columns."""
     if y is None:
         raise ValueError(
             f"The regressor requires y to be passed, but the target {name} is None."
@@ -52,14 +52,14 @@ def check_targets(y, name="y"):
 
 
 def _objects_as_floats(y):
-    """Make floats of numbers that numpy holds as objects, such as Fractions."""
+    """Convert numbers that numpy holds as objects, such as Fractions, to floats."""
     y = np.asarray(y)
     is_numbers = y.dtype == object and all(isinstance(x, Real) for x in y.flat)
     return y.astype(np.float64) if is_numbers else y
 
 
 def check_same_width(y, n_outputs, name="y"):
-    """Refuse another number of outputs than the regressor is trained on."""
+    """Refuse targets with a different number of outputs than in training."""
     width = 1 if y.ndim == 1 else y.shape[1]
     if width != n_outputs:
         raise ValueError(
@@ -69,7 +69,7 @@ def check_same_width(y, n_outputs, name="y"):
 
 
 def check_counts(y, name="y"):
-    """Refuse targets that no Poisson distribution has."""
+    """Refuse targets that cannot come from a Poisson distribution."""
     if (y < 0).any():
         raise ValueError(
             f"loss='poisson' needs targets that are not negative, but the least in "
@@ -79,7 +79,7 @@ def check_counts(y, name="y"):
 
 
 def warn_if_badly_scaled(y):
-    """Warn if the standard deviation of an output is below .01 or above 100."""
+    """Warn if the standard deviation of an output is below 0.01 or above 100."""
     with np.errstate(over="ignore"):
         spread = np.atleast_1d(y.std(axis=0))
     far = spread[(spread > 0) & ~((spread >= 0.01) & (spread <= 100))]
@@ -92,7 +92,7 @@ def warn_if_badly_scaled(y):
 
 
 def as_floats(y, dtype, name="y"):
-    """Convert targets to the dtype of X, in which they must be finite."""
+    """Convert targets to X's dtype, in which they must be finite."""
     with np.errstate(over="ignore"):
         floats = y.astype(dtype)
     if not np.isfinite(floats).all():
@@ -104,7 +104,7 @@ def as_floats(y, dtype, name="y"):
 
 
 def check_loss_is_finite(y, criterion, name="y"):
-    """Refuse targets whose loss overflows even beside predictions of zero."""
+    """Refuse targets whose loss overflows even for predictions of zero."""
     target = torch.from_numpy(y)
     loss = criterion()(torch.zeros_like(target), target)
     if not torch.isfinite(loss):
@@ -115,7 +115,7 @@ def check_loss_is_finite(y, criterion, name="y"):
 
 
 def check_scored(y, stops_by_r2):
-    """Refuse validation targets that R² cannot be computed of; warn of useless ones."""
+    """Refuse validation targets with no defined R²; warn about useless ones."""
     if len(y) < 2:
         raise ValueError(
             f"There are {len(y)} validation samples, but R² needs at least 2. Pass "

@@ -1,4 +1,4 @@
-"""What older versions of scikit-learn and Python lack."""
+"""Backports for older versions of scikit-learn and Python."""
 
 import sys
 import warnings
@@ -10,7 +10,7 @@ try:
 except ImportError:  # before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Say that this scikit-learn has no callbacks."""
+        """Stand-in for versions of scikit-learn without callbacks."""
 
         def set_callbacks(self, *callbacks):
             """Raise an ImportError: callbacks came with scikit-learn 1.9."""
@@ -24,9 +24,9 @@ _MACHINERY = {"sklearn_hessreg", "sklearn", "skorch", "torch", "joblib"}
 
 
 def warn_at_caller(message, category=UserWarning):
-    """Warn at the user's line, through pipelines and searches.
+    """Issue a warning at the user's line, even through pipelines and searches.
 
-    The skip_file_prefixes of warnings.warn came with Python 3.12.
+    The skip_file_prefixes argument of warnings.warn needs Python 3.12.
     """
     frame, stacklevel = sys._getframe(1), 2
     while frame.f_back and _package(frame) in _MACHINERY:
@@ -35,7 +35,7 @@ def warn_at_caller(message, category=UserWarning):
 
 
 def _package(frame):
-    """Name the top package of a frame's module."""
+    """Return the top-level package of a frame's module."""
     return frame.f_globals.get("__name__", "").partition(".")[0]
 
 

@@ -16,7 +16,7 @@ __version__ = version("sklearn_hessreg")
 
 
 class FittedNet:
-    """What is known of a fitted estimator, whatever its parameters are now."""
+    """The fitted attributes, which do not depend on the current parameters."""
 
     # set by fit, for type checkers
     n_features_in_: int
@@ -62,23 +62,23 @@ class FittedNet:
 
     @property
     def loss_(self) -> float:
-        """The last of these losses."""
+        """The last value of ``loss_curve_``."""
         return self._progress("loss_").loss_curve_[-1]
 
     @property
     def best_loss_(self) -> float | None:
-        """The lowest of these losses; None with early stopping."""
+        """The lowest value of ``loss_curve_``; None with early stopping."""
         early_stopping = self._fitted("best_loss_").spec.early_stopping
         return None if early_stopping else min(self.loss_curve_)
 
     @property
     def validation_scores_(self) -> list[float] | None:
-        """Score on the validation data after each epoch, if there were any."""
+        """Score on the validation data after each epoch; None without such data."""
         return list(self._progress("validation_scores_").validation_scores_) or None
 
     @property
     def best_validation_score_(self) -> float | None:
-        """The highest of these scores that is finite; NaN if none is."""
+        """The highest finite value of ``validation_scores_``; NaN if none is finite."""
         scores = self._progress("best_validation_score_").validation_scores_
         if not scores:
             return None
@@ -86,7 +86,7 @@ class FittedNet:
 
     @property
     def n_layers_(self) -> int:
-        """Number of layers, the inputs included."""
+        """Number of layers, including the input layer."""
         return len(self._fitted("n_layers_").spec.layer_units)
 
     @property
@@ -96,17 +96,17 @@ class FittedNet:
 
     @property
     def out_activation_(self) -> str:
-        """What turns the network's outputs into predictions."""
+        """The function that turns the network's outputs into predictions."""
         return self._fitted("out_activation_").spec.head.out_activation
 
     @property
     def snapshots_(self) -> list[Snapshot]:
-        """The networks whose predictions are averaged, from the first to the last.
+        """The networks whose predictions are averaged, from first to last.
 
         Each has ``coefs`` and ``intercepts`` like ``coefs_`` and ``intercepts_``,
-        ``cycle``, from 1, ``epoch``, the number of its last epoch, and ``score``, the
-        validation score that it was chosen by with early stopping, or else its training
-        loss.
+        ``cycle``, counted from 1, ``epoch``, the number of its last epoch, and
+        ``score``. With early stopping this is the validation score it was chosen by,
+        otherwise its training loss.
         """
         net = self._fitted("snapshots_")
         if net.snapshots_ is not None:
@@ -124,7 +124,7 @@ class FittedNet:
 
     @property
     def _no_improvement_count(self):
-        """Epochs in a row without improvement, as loops over MLPClassifier read it."""
+        """Consecutive epochs without improvement, under MLPClassifier's name for it."""
         return self._progress("_no_improvement_count").plateau_.misses
 
     def __sklearn_is_fitted__(self):
@@ -148,7 +148,7 @@ class FittedNet:
         super().__setstate__(state)
 
     def _fitted(self, name):
-        """Return the net of a fitted estimator; unfitted, it lacks the attribute."""
+        """Return the net; before fit, raise AttributeError for attribute `name`."""
         if not hasattr(self, "net_"):
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r} before fit."
@@ -156,7 +156,7 @@ class FittedNet:
         return self.net_
 
     def _callback(self, name, part):
-        """Return a callback of the net, where attribute `name` is recorded."""
+        """Return the callback `part` of the net, which records attribute `name`."""
         return dict(self._fitted(name).callbacks_)[part]
 
     def _progress(self, name):
@@ -165,7 +165,7 @@ class FittedNet:
 
 
 def _as_sklearn(snapshot):
-    """Describe a snapshot of the module as scikit-learn describes a network."""
+    """Convert a snapshot of the module to scikit-learn's layout."""
     weights = snapshot["weights"]
     layers = range(len(weights) // 2)
     return Snapshot(

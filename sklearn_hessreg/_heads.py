@@ -1,4 +1,4 @@
-"""What the outputs of a network mean: their loss, target, link, decision and score."""
+"""What a network's outputs mean: their loss, target, link, decision and score."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sklearn_hessreg._losses import (
     log_probability_of,
 )
 
-# by way of numpy, which knows no default device
+# via numpy, which ignores torch's default device
 _SIGNS = torch.from_numpy(np.array([-1, 1], "f4"))
 
 
@@ -26,20 +26,20 @@ class Head:
     """Default behaviour of a head."""
 
     score_name: ClassVar[str] = "accuracy"
-    score_column: ClassVar[str] = "valid_acc"  # of the history
-    # what helps where training overflows
+    score_column: ClassVar[str] = "valid_acc"  # in the history
+    # what to scale if training overflows
     to_scale: ClassVar[str] = "features, for instance with StandardScaler"
 
     def prepare(self, outputs):
-        """Return that from which both the loss and its derivative are computed."""
+        """Return what both the loss and its derivative are computed from."""
         return outputs
 
     def loss_of_prepared(self, criterion, outputs, target):
-        """Return what the criterion says, from what `prepare` returns."""
+        """Return the criterion's loss for the result of `prepare`."""
         return criterion(outputs, target)
 
     def reported_share(self, n_outputs):
-        """Return what scikit-learn's loss_curve_ has of J, the loss that is trained."""
+        """Return the share of the training loss J that loss_curve_ reports."""
         return 1.0
 
     def largest_output(self, dtype):
@@ -49,9 +49,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Softmax(Head):
-    """A logit for each class, of which a sample has one."""
+    """One logit per class; each sample has one class."""
 
-    out_activation: ClassVar[str] = "softmax"  # in MLPClassifier's words
+    out_activation: ClassVar[str] = "softmax"  # MLPClassifier's name for it
     criterion: ClassVar[type] = torch.nn.CrossEntropyLoss
 
     def target(self, y, dtype):
@@ -59,7 +59,7 @@ class Softmax(Head):
         return torch.from_numpy(y)
 
     def prepare(self, logits):
-        """Return log p, the costly half of the loss and of its derivative."""
+        """Return log p, the costly half of both the loss and its derivative."""
         return self.log_probabilities(logits)
 
     def loss_of_prepared(self, criterion, log_p, target):
@@ -67,30 +67,30 @@ class Softmax(Head):
         return F.nll_loss(log_p, target, reduction=criterion.reduction)
 
     def derivative(self, log_p, target, weight):
-        """Return the loss's by the logits; the loss is the mean, or that by weight."""
+        """Return the derivative of the (weighted) mean loss by the logits."""
         D = torch.zeros_like(log_p).scatter_(1, target[:, None], -1)
         D = _of_mean(D, weight)
         return torch.ops.aten._log_softmax_backward_data(D, log_p, 1, log_p.dtype)
 
     def probabilities(self, logits):
         """Return the probability of each class."""
-        # along the columns of few classes torch's softmax takes 5 to 8 times as long
+        # with few classes torch's softmax over dimension 1 takes 5 to 8 times as long
         return logits.t().contiguous().softmax(0).t()
 
     def log_probabilities(self, logits):
-        """Return their logarithms, from the logits themselves."""
+        """Return the log-probabilities, computed from the logits."""
         return logits.log_softmax(1)
 
     def decide(self, logits):
-        """Return the indices of the likeliest classes."""
+        """Return the index of the most likely class for each sample."""
         return logits.argmax(1)
 
     def decide_by(self, proba):
-        """Return the indices of the classes of highest probability."""
+        """Return the index of the most probable class for each sample."""
         return proba.argmax(1)
 
     def score(self, logits, target, weight):
-        """Return the accuracy: the share of the samples classified rightly."""
+        """Return the weighted accuracy."""
         return _weighted_accuracy(self.decide(logits) == target, weight)
 
 
@@ -102,7 +102,7 @@ class RobustSoftmax(Softmax):
 
     @property
     def criterion(self):
-        """The class of the loss."""
+        """The loss class."""
         return partial(GeneralizedCrossEntropy, q=self.q)
 
     def loss_of_prepared(self, criterion, log_p, target):
@@ -110,7 +110,7 @@ class RobustSoftmax(Softmax):
         return criterion.of_log_probabilities(log_p, target)
 
     def derivative(self, log_p, target, weight):
-        """Return the loss's by the logits: p^q times that of cross-entropy."""
+        """Return the derivative by the logits: p^q times that of cross-entropy."""
         given = target[:, None]
         D = (log_p.gather(1, given) * self.q).exp_().neg_()
         D = _of_mean(torch.zeros_like(log_p).scatter_(1, given, D), weight)
@@ -119,7 +119,7 @@ class RobustSoftmax(Softmax):
 
 @dataclass(frozen=True)
 class Logistic(Head):
-    """One logit, of the second of two classes; or one for each of several labels."""
+    """One logit for the second of two classes, or one for each of several labels."""
 
     out_activation: ClassVar[str] = "logistic"
     criterion: ClassVar[type] = torch.nn.BCEWithLogitsLoss
@@ -130,10 +130,10 @@ class Logistic(Head):
         return _matrix(y, dtype)
 
     def derivative(self, logits, target, weight):
-        """Return the loss's by the logits; the loss is the mean, or that by weight."""
+        """Return the derivative of the (weighted) mean loss by the logits."""
         D = logits.sigmoid().sub_(target)
         if D.shape[1] > 1 and weight is None:
-            return D.mul_(D.shape[1]).div_(D.numel())  # autograd's rounding
+            return D.mul_(D.shape[1]).div_(D.numel())  # rounds as autograd does
         return _of_mean(D, weight)
 
     def probabilities(self, logits):
@@ -141,42 +141,42 @@ class Logistic(Head):
         return _both_classes(logits).sigmoid()
 
     def log_probabilities(self, logits):
-        """Return their logarithms, from the logits themselves."""
+        """Return the log-probabilities, computed from the logits."""
         return F.logsigmoid(_both_classes(logits))
 
     def decide(self, logits):
-        """Return the indices of the likelier classes, or an indicator matrix."""
+        """Return the index of the more likely class, or an indicator matrix."""
         return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits > 0).long()
 
     def decide_by(self, proba):
-        """Return the indices of the likelier classes, or an indicator matrix."""
+        """Return the index of the more likely class, or an indicator matrix."""
         return proba.argmax(1) if self.n_labels == 1 else (proba > 0.5).long()
 
     def score(self, logits, target, weight):
-        """Return the accuracy: the share of the samples whose labels are all right."""
+        """Return the weighted accuracy; all labels of a sample must be right."""
         return _weighted_accuracy(((logits > 0) == target).all(1), weight)
 
 
 @dataclass(frozen=True)
 class RobustLogistic(Logistic):
-    """Logits under the generalised cross-entropy, (1 - p^q) / q of each label."""
+    """Logits under the generalised cross-entropy, (1 - p^q) / q for each label."""
 
     q: float = 0.5
 
     @property
     def criterion(self):
-        """The class of the loss."""
+        """The loss class."""
         return partial(BinaryGeneralizedCrossEntropy, q=self.q)
 
     def derivative(self, logits, target, weight):
-        """Return the loss's by the logits: p^q times that of cross-entropy."""
+        """Return the derivative by the logits: p^q times that of cross-entropy."""
         D = logits.sigmoid().sub_(target)
         D.mul_((log_probability_of(target, logits) * self.q).exp_())
         return _of_mean(D, weight)
 
 
 class _Numbers(Head):
-    """An output for each number that is to be predicted."""
+    """One output for each number to predict."""
 
     score_name: ClassVar[str] = "R²"
     score_column: ClassVar[str] = "valid_r2"
@@ -190,7 +190,7 @@ class _Numbers(Head):
         return _matrix(y, dtype)
 
     def score(self, outputs, target, weight):
-        """Return R², of several numbers the mean; NaN of infinite predictions."""
+        """Return R², averaged over the outputs; NaN if a prediction is not finite."""
         predicted = self.predictions(outputs)
         if not torch.isfinite(predicted).all():
             return math.nan
@@ -201,15 +201,15 @@ class _Numbers(Head):
 
 @dataclass(frozen=True)
 class Identity(_Numbers):
-    """The outputs are the numbers; `delta` is that of the Huber loss."""
+    """The outputs are the predictions; `delta` belongs to the Huber loss."""
 
-    out_activation: ClassVar[str] = "identity"  # in MLPRegressor's words
+    out_activation: ClassVar[str] = "identity"  # MLPRegressor's name for it
     loss: str = "squared_error"
     delta: float = 1.0
 
     @property
     def criterion(self):
-        """The class of the loss."""
+        """The loss class."""
         return {
             "squared_error": HalfSquaredError,
             "absolute_error": torch.nn.L1Loss,
@@ -221,7 +221,7 @@ class Identity(_Numbers):
         return 1 / n_outputs
 
     def derivative(self, outputs, target, weight):
-        """Return the loss's by the outputs; the loss is the mean, or that by weight."""
+        """Return the derivative of the (weighted) mean loss by the outputs."""
         D = outputs - target
         if self.loss == "absolute_error":
             D.sign_()
@@ -247,7 +247,7 @@ class Exponential(_Numbers):
         return math.log(torch.finfo(dtype).max)
 
     def derivative(self, outputs, target, weight):
-        """Return the loss's by the outputs; the loss is the mean, or that by weight."""
+        """Return the derivative of the (weighted) mean loss by the outputs."""
         return _of_mean(outputs.exp().sub_(target), weight)
 
     def predictions(self, outputs):
@@ -256,12 +256,12 @@ class Exponential(_Numbers):
 
 
 def _matrix(y, dtype):
-    """Turn numbers into a matrix of floats, a row for each sample."""
+    """Turn numbers into a matrix of floats, one row per sample."""
     return torch.from_numpy(y).to(dtype).view(len(y), -1)
 
 
 def _both_classes(logits):
-    """Put the logit of the first class before that of the second; labels stay."""
+    """Prepend the logit of the first of two classes; leave multilabel logits alone."""
     return logits * _SIGNS if logits.shape[1] == 1 else logits
 
 
@@ -273,7 +273,7 @@ def _weighted_accuracy(right, weight):
 
 
 def _of_mean(D, weight):
-    """Scale derivatives of samples' losses to those of the mean, or that by weight."""
+    """Scale derivatives of per-sample losses to those of the (weighted) mean."""
     if weight is None:
         return D.div_(len(D))
     return D.mul_((weight / weight.sum())[:, None])

@@ -1,4 +1,4 @@
-"""How well given targets agree with predictions: cleanlab's scores of label quality."""
+"""cleanlab's label quality scores: how well given targets agree with predictions."""
 
 import numpy as np
 from scipy.stats import median_abs_deviation
@@ -7,8 +7,8 @@ from scipy.stats import median_abs_deviation
 def normalized_margin(y, proba):
     """Return ``(p_given - p_best_other + 1) / 2`` for each row, from 0 to 1.
 
-    `y` are indices of classes. Of an indicator matrix each label is a class and its
-    absence the other, so the score is the probability of what is given, by label.
+    `y` holds class indices. In an indicator matrix each label is a class and its
+    absence the other, so the score is the probability of the given zero or one.
     """
     if y.ndim == 2:
         return np.where(y, proba, 1 - proba)
@@ -22,8 +22,9 @@ def normalized_margin(y, proba):
 def residual_quality(y, predicted):
     """Return ``exp(-|residual| / spread)`` for each target, from 0 to 1.
 
-    The spread of each output is the residuals' median absolute deviation, scaled to the
-    standard deviation of normal ones; 1 where it is zero, as it is of a single row.
+    The spread of each output is the median absolute deviation of its residuals, scaled
+    to equal the standard deviation if they are normal. Where that is zero, as for a
+    single row, the spread is 1.
     """
     residuals = y - predicted
     spread = median_abs_deviation(residuals, axis=0, scale="normal")

@@ -1,4 +1,4 @@
-"""The losses that torch lacks, or has in another scale, as torch criteria."""
+"""Losses that torch lacks or scales differently, as torch criteria."""
 
 import torch
 from torch.nn import functional as F
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 class GeneralizedCrossEntropy(torch.nn.Module):
     """(1 - p^q) / q, where p is the probability of the given label.
 
-    The limit for q to 0 is cross-entropy; for q = 1 it is 1 - p. From Z. Zhang and
+    As q goes to 0 it becomes cross-entropy; for q = 1 it is 1 - p. From Z. Zhang and
     M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
     Noisy Labels", NeurIPS 2018, arXiv:1805.07836.
     """
@@ -22,17 +22,17 @@ class GeneralizedCrossEntropy(torch.nn.Module):
         return self.of_log_probabilities(logits.log_softmax(1), target)
 
     def of_log_probabilities(self, log_p, target):
-        """Return them from the logarithms of all classes' probabilities."""
+        """Return the losses, or their mean, from log p of all classes."""
         return self._reduce(log_p.gather(1, target[:, None]).squeeze(1))
 
     def _reduce(self, log_p):
-        """Turn the logarithms of p into losses, or their mean."""
+        """Turn log p into losses, or their mean."""
         losses = -torch.expm1(self.q * log_p) / self.q
         return losses.mean() if self.reduction == "mean" else losses
 
 
 class BinaryGeneralizedCrossEntropy(GeneralizedCrossEntropy):
-    """The same for a logit of each label, whose targets are zeros and ones."""
+    """The same with one logit per label, for targets of zeros and ones."""
 
     def forward(self, logits, target):
         """Return the losses, or their mean."""
@@ -40,23 +40,23 @@ class BinaryGeneralizedCrossEntropy(GeneralizedCrossEntropy):
 
 
 def log_probability_of(target, logits):
-    """Return log p of the given zeros and ones under independent logits."""
+    """Return log p of the given zeros and ones, treating the logits as independent."""
     return F.logsigmoid((2 * target - 1) * logits)
 
 
 class HalfSquaredError(torch.nn.MSELoss):
-    """(z - y)^2 / 2, as MLPRegressor has it."""
+    """(z - y)^2 / 2, as in MLPRegressor."""
 
     def forward(self, input, target):
-        """Return half of the squared errors, or of their mean."""
+        """Return half the squared errors, or half their mean."""
         return super().forward(input, target) / 2
 
 
 class HalfPoissonDeviance(torch.nn.PoissonNLLLoss):
-    """exp(z) - y z + y log(y) - y, as MLPRegressor has it, for z = log of the mean."""
+    """exp(z) - y z + y log(y) - y, as in MLPRegressor; z is the log of the mean."""
 
     def forward(self, log_input, target):
-        """Return half of the deviances, or of their mean."""
+        """Return half the deviances, or half their mean."""
         least = torch.xlogy(target, target) - target
         least = least.mean() if self.reduction == "mean" else least
         return super().forward(log_input, target) + least

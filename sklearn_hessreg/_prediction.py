@@ -11,16 +11,16 @@ import torch
 from sklearn_hessreg._torch_context import threads_for
 from sklearn_hessreg._training import PREDICTION_BATCH, Samples
 
-# Rows in a batch for several networks: more leave a processor's cache, and take 1.5 to
-# 5 times as long for networks of 100 to 256 units in float64.
+# Rows per batch for several networks. Larger batches do not fit a processor's cache and
+# take 1.5 to 5 times as long for networks of 100 to 256 units in float64.
 STACKED_BATCH = 256
 
 
 def predict(net, X, link, member=None):
-    """Apply a method of the head to the outputs for each batch of X, and join them.
+    """Apply a method of the head to the outputs for each batch of X and join them.
 
-    `member` is the number of the one network to ask; None is the mean of all.
-    skorch's own way would cost a single row half as much again.
+    `member` is the index of a single network to use; None averages over all of them.
+    skorch's own prediction would take half as long again for a single row.
     """
     network, function = net.infer, getattr(net.spec.head, link)
     size = PREDICTION_BATCH
@@ -47,7 +47,7 @@ def predict(net, X, link, member=None):
 
 
 def predict_held_out(net, X, link):
-    """Average, for each row, over the networks that held it out; NaN without one."""
+    """For each row, average over the networks that held it out; NaN if none did."""
     n_networks = 1 if net.snapshots_ is None else len(net.snapshots_)
     held_out = net.held_out_
     if net.spec.method["reinit_every"] != "plateau":  # all had the same validation rows
@@ -66,26 +66,26 @@ def predict_held_out(net, X, link):
 
 
 def _rows_like_weights(net, samples):
-    """Count rows of which no layer has more results than the first one has weights.
+    """Return how many rows give no layer more results than the first has weights.
 
-    scipy copies these for each product with sparse rows: for 1,024 of 10,000 features
-    that took twice as long as the product. Dense rows need no copy.
+    scipy copies these weights for each product with sparse rows: for 1,024 rows of
+    10,000 features that took twice as long as the product. Dense rows need no copy.
     """
     inputs, *units = net.spec.layer_units
     return inputs * units[0] // max(units) if samples.sparse else 0
 
 
 def _count_largest_product(net, samples, rows):
-    """Count the operations of the largest matrix product of a batch of torch's."""
+    """Count the operations of the largest matrix product torch does for a batch."""
     networks = 1 if net.stacked_ is None else len(net.snapshots_)
     products = [fan_in * out for fan_in, out in pairwise(net.spec.layer_units)]
     if samples.sparse:
-        del products[0]  # scipy's, in one thread
+        del products[0]  # done by scipy, in one thread
     return 2 * rows * networks * max(products, default=0)
 
 
 def _mean(head, link, outputs):
-    """Average the networks' probabilities, or what else a method of the head gives."""
+    """Average what a method of the head returns, such as probabilities."""
     count, rows, _ = outputs.shape
     outputs = outputs.flatten(0, 1)
     if link == "log_probabilities":  # finite where the probabilities round to zero
@@ -97,12 +97,12 @@ def _mean(head, link, outputs):
 
 
 def _of_member(head, link, member, outputs):
-    """Apply a method of the head to the outputs of one network of several."""
+    """Apply a method of the head to the outputs of one of several networks."""
     return getattr(head, link)(outputs[member])
 
 
 def _without_autocast(device):
-    """Leave autocast where it is on; entering takes as long as a small layer."""
+    """Disable autocast only if it is on: doing so takes as long as a small layer."""
     kind = device.partition(":")[0]
     on = torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else nullcontext()

@@ -1,4 +1,4 @@
-"""HessianRegularizedMLPRegressor: targets, predictions, to scikit-learn's own."""
+"""HessianRegularizedMLPRegressor: targets, predictions, export to scikit-learn."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -59,22 +59,21 @@ from sklearn_hessreg._validation import (
 class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron regressor regularised by exact Hessians.
 
-    scikit-learn's MLPRegressor, trained in torch, with one addition [1]_: training
-    goes on in cycles. Where it would stop, the network is kept, a snapshot. The exact
-    Hessian of the loss then gives one score to each weight of the last ``n`` layers,
-    the top ``k`` percent of them are re-initialised, and training goes on, until there
-    are ``n_snapshots`` networks or ``max_iter`` epochs. Predictions are the mean of
-    the snapshots' predictions. A training that does not converge within ``max_iter``
-    epochs is never disturbed.
+    This is scikit-learn's MLPRegressor, trained in torch, with one addition [1]_:
+    training runs in cycles. Where it would stop, the network is kept as a snapshot. The
+    exact Hessian of the loss then gives each weight of the last ``n`` layers a score,
+    the top ``k`` percent of the weights are re-initialised, and training continues
+    until there are ``n_snapshots`` networks or ``max_iter`` epochs. Predictions are the
+    mean of the snapshots' predictions. Training that does not converge within
+    ``max_iter`` epochs is never disturbed.
 
-    With ``k=0`` and ``max_iter=200``, MLPRegressor's, it follows MLPRegressor step by
-    step: the same ``random_state`` gives
-    the same weights up to rounding, with ``solver="lbfgs"`` as long as rounding sends
-    no line search another way. With ``early_stopping=True`` MLPRegressor's
-    ``scoring`` is None. One thing differs: samples of weight zero are left out
-    of the batches.
+    With ``k=0`` and ``max_iter=200``, MLPRegressor's default, it follows MLPRegressor
+    step by step: the same ``random_state`` gives the same weights up to rounding. With
+    ``solver="lbfgs"`` this holds as long as rounding sends no line search another way.
+    With ``early_stopping=True``, ``scoring=None`` matches MLPRegressor. One thing
+    differs: samples of weight zero are left out of the batches.
 
-    The parameters stand in groups. *Start here*: ``loss`` to
+    The parameters come in groups. *Start here*: ``loss`` to
     ``random_state``. *Schedule*: ``reinit_every`` to ``validation_fraction``.
     *Research*: ``importance`` to ``aggregation``. *As scikit-learn*: ``solver`` to
     ``verbose``. *Training extras*: ``delta`` to ``checkpoint``.
@@ -82,12 +81,12 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     Parameters
     ----------
     loss : str, default="squared_error"
-        What is minimised: half of the squared error, ``"poisson"``, half of the Poisson
-        deviance (the network then gives the logarithm of the mean),
-        ``"absolute_error"``, or ``"huber"``, the Huber loss. The last two are robust
-        against wrong targets; MLPRegressor lacks them. The absolute error has no
-        curvature in the outputs, so that the output layer's Hessian is zero: choose
-        another ``importance`` with it.
+        The loss to minimise: half the squared error; ``"poisson"``, half the Poisson
+        deviance (the network then outputs the logarithm of the mean);
+        ``"absolute_error"``; or ``"huber"``, the Huber loss. The last two are robust
+        to wrong targets; MLPRegressor lacks them. The absolute error has no curvature
+        in the outputs, so the output layer's Hessian is zero: choose another
+        ``importance`` with it.
     %(hidden_layer_sizes)s
     %(activation)s
     %(early_stopping)s
@@ -126,8 +125,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     %(warm_start)s
     %(verbose)s
     delta : float, default=1.0
-        Error from which the Huber loss is linear, in the units of ``y``; only for
-        ``loss="huber"``.
+        Error from which the Huber loss is linear, in the units of ``y``. Only used
+        with ``loss="huber"``.
     %(dropout)s
     %(device)s
     %(skorch_callbacks)s
@@ -138,19 +137,19 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     Attributes
     ----------
     coefs_ : list of ndarray of shape (in, out)
-        Weights of each layer of the last snapshot, after ``partial_fit`` of the network
-        in training.
+        Weights of each layer of the last snapshot; after ``partial_fit``, of the
+        network in training.
     intercepts_ : list of ndarray of shape (out,)
-        Biases of each layer of that network.
+        Biases of each layer of the same network.
     snapshots_ : list of Bunch
-        The networks whose predictions are averaged, from the first to the last: their
-        ``coefs`` and ``intercepts``, the ``cycle``, its last ``epoch``, and ``score``,
-        the validation score, or without ``early_stopping`` the training loss. With
-        ``k=0`` it is one.
+        The networks whose predictions are averaged, from first to last. Each has
+        ``coefs`` and ``intercepts``, its ``cycle``, the cycle's last ``epoch``, and
+        ``score``: the validation score or, without ``early_stopping``, the training
+        loss. With ``k=0`` there is one.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if ``X`` had names that are all strings.
+        Feature names, if those of ``X`` are all strings.
     n_iter_ : int
         Epochs run by the last call of ``fit`` or ``partial_fit``.
     t_ : int
@@ -158,33 +157,33 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     loss_ : float
         Penalised training loss of the last epoch, averaged over its batches.
     loss_curve_ : list of float
-        That loss after each epoch.
+        The same loss after each epoch.
     best_loss_ : float or None
-        The lowest of them; None with ``early_stopping``.
+        The lowest value of ``loss_curve_``; None with ``early_stopping``.
     validation_scores_ : list of float or None
-        What ``scoring`` says of the validation data after each epoch, by default R²,
-        if there were any.
+        Score by ``scoring`` on the validation data after each epoch, by default the
+        loss with its sign changed; None without validation data.
     best_validation_score_ : float or None
-        The highest of them.
+        The highest finite one of these scores.
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         With ``oob_score``: the mean prediction for each training row by the networks
-        that did not train on it in their cycle; NaN in rows that each network trained
-        on, and in those of weight zero.
+        that did not train on it in their cycle. NaN for rows that every network trained
+        on, and for rows of weight zero.
     oob_score_ : float
-        With ``oob_score``: R² of these predictions, over the rows that have them,
-        unweighted.
+        With ``oob_score``: the unweighted R² of these predictions, over the rows that
+        have them.
     n_layers_ : int
-        Number of layers, the inputs included.
+        Number of layers, including the input layer.
     n_outputs_ : int
         Number of outputs.
     out_activation_ : {"identity", "exp"}
-        What turns the network's outputs into predictions; ``"exp"`` for
+        The function that turns the network's outputs into predictions; ``"exp"`` for
         ``loss="poisson"``.
     net_ : skorch.NeuralNet
-        The trained net; its ``module_`` returns the outputs of the network of
-        ``coefs_``, for ``loss="poisson"`` the logarithms of its predictions.
+        The trained net. Its ``module_`` is the network of ``coefs_`` and returns its
+        outputs; for ``loss="poisson"`` these are the logarithms of its predictions.
     history_ : skorch.history.History
-        One row per epoch, with batches.
+        One row per epoch, with its batches.
     reinit_history_ : list of dict
         One record per re-initialisation and layer, see :class:`HessianReinit`;
         ``layers.0`` is the layer of ``coefs_[0]``.
@@ -199,26 +198,26 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     Notes
     -----
     The score of weight (i, j) of a layer is
-    :math:`S_{ij} = \sum_{kl} |\partial^2 J / \partial W_{ij} \partial W_{kl}|`, with J
-    the weighted mean loss on the Hessian samples, in evaluation mode. The
-    ``ceil(k / 100 * count)`` weights of highest score are redrawn at the start of an
-    epoch, so that the returned weights have all been trained (those of an interrupted
-    epoch on its finished batches only).
+    :math:`S_{ij} = \sum_{kl} |\partial^2 J / \partial W_{ij} \partial W_{kl}|`, where J
+    is the weighted mean loss on the Hessian samples, in evaluation mode. The
+    ``ceil(k / 100 * count)`` weights with the highest scores are redrawn at the start
+    of an epoch, so all returned weights have been trained (in an interrupted epoch,
+    only on the batches it finished).
 
-    J is what training minimises: of several outputs the sum of their losses. As in
-    MLPRegressor ``loss_curve_`` has their mean instead, but for ``loss="poisson"``.
-    MLPRegressor's L-BFGS is given that mean with the gradient of the sum, and so
-    differs from ours with several outputs and ``loss="squared_error"``.
+    J is what training minimises: for several outputs, the sum of their losses. As in
+    MLPRegressor, ``loss_curve_`` has their mean instead, except for ``loss="poisson"``.
+    MLPRegressor's L-BFGS gets that mean with the gradient of the sum, and so differs
+    from ours with several outputs and ``loss="squared_error"``.
 
     *Scale of the targets.* The loss, ``tol`` and ``delta`` are in the units of ``y``,
-    and the initial weights give outputs of about one: scale the targets, for instance
-    by :class:`~sklearn.compose.TransformedTargetRegressor` with a
+    and the initial weights give outputs of about one. So scale the targets, for
+    instance by :class:`~sklearn.compose.TransformedTargetRegressor` with a
     :class:`~sklearn.preprocessing.StandardScaler`. ``fit`` warns if their standard
     deviation is below 0.01 or above 100 (not with ``"poisson"`` or L-BFGS).
 
-    Equal seeds and thread counts give equal models to the bit.
+    The same seed and number of threads give bit-identical models.
 
-    *partial_fit*, *callbacks* and the time of predictions are as in
+    *partial_fit*, *callbacks* and prediction time are as in
     :class:`HessianRegularizedMLPClassifier`.
 
     References
@@ -365,15 +364,16 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; float32 and float64 are kept, all else becomes float64.
+            Training data. float32 and float64 are kept; any other dtype becomes
+            float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; not negative for ``loss="poisson"``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the samples, in the loss and in its Hessian. A
-            sample of weight zero counts as absent.
+            Non-negative sample weights, used in the loss and in its Hessian. A sample
+            of weight zero counts as absent.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data of your own. With ``early_stopping`` it takes the place of
-            the split; without, its R² is only recorded.
+            Validation data of your own. With ``early_stopping`` they replace the split;
+            without it, their score is only recorded.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of ``X_val``.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -387,9 +387,9 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         Raises
         ------
         ValueError
-            If a parameter or an argument cannot be used, before anything is trained; if
-            the loss or a weight becomes NaN or infinite in training. The estimator is
-            then what it was before the call.
+            If a parameter or an argument cannot be used, which is checked before
+            training, or if the loss or a weight becomes NaN or infinite in training.
+            The estimator is left as it was before the call.
         """
         validation = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation, self._check_scale)
@@ -405,10 +405,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     ) -> Self:
         """Train one more epoch on the given data.
 
-        From the second call on an epoch starts with a re-initialisation where
-        ``reinit_every`` says so, each call counting as one epoch; its Hessian is taken
-        on this call's data. As in MLPRegressor the optimizer goes on from the
-        previous call, its learning rate and moments included.
+        Each call counts as one epoch. From the second call on it starts with a
+        re-initialisation if ``reinit_every`` says so, with the Hessian on this
+        call's data. As in MLPRegressor, the optimizer continues from the previous
+        call, including its learning rate and moments.
 
         Parameters
         ----------
@@ -417,7 +417,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the samples.
+            Non-negative sample weights.
 
         Returns
         -------
@@ -452,7 +452,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values, in the dtype of the training data: the mean over the
-            snapshots, for ``loss="poisson"`` of the predicted means.
+            snapshots or, for ``loss="poisson"``, over their predicted means.
         """
         y = self._predict(X, "predictions")
         return y.ravel() if y.shape[1] == 1 else y
@@ -462,19 +462,20 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
         The score is cleanlab's for regression, ``exp(-abs(residual))``, with residuals
         in units of their robust spread: the median absolute deviation of these rows,
-        times 1.4826. Pass many rows at once; of a single one there is no spread.
+        times 1.4826. Pass many rows at once; a single row has no spread.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples, those of training or new ones.
+            The samples, from the training data or new.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The targets that they have been given.
+            Their given targets.
 
         Returns
         -------
         quality : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            From 0, surely wrong, to 1, the prediction. Three spreads away it is 0.05.
+            From 0, surely wrong, to 1, equal to the prediction. Three spreads away from
+            the prediction it is 0.05.
 
         Raises
         ------
@@ -497,23 +498,23 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return residual_quality(y, self.predict(X))
 
     def to_sklearn(self) -> MLPRegressor | VotingRegressor:
-        """Convert to what scikit-learn has, which predicts without torch.
+        """Convert to a scikit-learn estimator, which predicts without torch.
 
-        MLPRegressor has no ``loss="absolute_error"`` and no ``"huber"``. As predictions
-        do not depend on the loss, networks trained on them are converted to those of
-        ``loss="squared_error"``, which they would be trained on further.
+        MLPRegressor has neither ``loss="absolute_error"`` nor ``"huber"``. As
+        predictions do not depend on the loss, networks trained with these are converted
+        to ``loss="squared_error"``, which any further training would use.
 
         Returns
         -------
         reg : MLPRegressor or VotingRegressor
-            A fitted estimator of equal predictions up to rounding: an MLPRegressor,
-            or of several snapshots a VotingRegressor of them.
+            A fitted estimator with the same predictions up to rounding: an MLPRegressor
+            or, for several snapshots, a VotingRegressor of them.
 
         Raises
         ------
         ValueError
             If several snapshots predict several outputs, which VotingRegressor cannot,
-            or the activation is none of scikit-learn's.
+            or if scikit-learn lacks the activation.
 
         Examples
         --------
@@ -538,19 +539,19 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return self._vote(VotingRegressor, networks)
 
     def _to_mlp(self, snapshot):
-        """Convert one network, to a loss that MLPRegressor has."""
+        """Convert one network to an MLPRegressor, with a loss that it has."""
         converted = self._to_sklearn(MLPRegressor, snapshot)
         loss = "poisson" if self.out_activation_ == "exp" else "squared_error"
         return converted.set_params(loss=loss)
 
     def _resolve(self, continuing):
-        """Return the parameters as Python's own values, after all checks."""
+        """Check the parameters and return them as plain Python values."""
         params = super()._resolve(continuing)
         self._check_loss(params, continuing)
         return params
 
     def _check_loss(self, params, continuing):
-        """Refuse a loss under which the net's outputs would mean something else."""
+        """Refuse a loss that would change what the net's outputs mean."""
         loss = params["loss"]
         out_activation = _head(loss, params["delta"]).out_activation
         if continuing and out_activation != self.out_activation_:
@@ -570,11 +571,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             )
 
     def _check_data(self, X, y, continuing):
-        """Check the targets by themselves, then both."""
+        """Check the targets first, then X and y together."""
         return super()._check_data(X, check_targets(y), continuing)
 
     def _check_y(self, y, continuing):
-        """Refuse another number of outputs, and what the loss is not made for."""
+        """Refuse a changed number of outputs, and targets the loss is not made for."""
         if continuing:
             check_same_width(y, self.n_outputs_)
         if self.loss == "poisson":
@@ -582,7 +583,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return y
 
     def _check_scale(self, y, continuing):
-        """Warn of targets that the first weights are far from; learn nothing."""
+        """Warn about targets far from the initial outputs; nothing is to be learnt."""
         if not continuing and self.solver != "lbfgs" and self.loss != "poisson":
             warn_if_badly_scaled(y)
 
@@ -598,11 +599,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return X, y, *weights
 
     def _row_weights(self, X, y, sample_weight):
-        """Return the weights of the rows twice, as there are none of classes."""
+        """Return the row weights twice, as there are no class weights."""
         return check_weights(sample_weight, X)
 
     def _set_oob(self, X, y, kept):
-        """Set what the networks say of the rows that they held out."""
+        """Set the out-of-bag attributes."""
         predicted, is_predicted = self._predict_held_out(X, kept, "predictions")
         predicted = predicted.ravel() if predicted.shape[1] == 1 else predicted
         self.oob_prediction_ = predicted
@@ -626,7 +627,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return as_floats(y_val, dtype, "y_val")
 
     def _validation_data(self, validation, params, data, ranks):
-        """Return validation data, None, or what takes them from the training data."""
+        """Return validation data, a function that splits some off, or None."""
         valid = super()._validation_data(validation, params, data, ranks)
         by_r2 = params["early_stopping"] and params["scoring"] is None
         if callable(valid):
@@ -636,11 +637,11 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return valid
 
     def _strata(self):
-        """Say that a validation split has no classes."""
+        """Return None: there are no classes to stratify a validation split by."""
         return None
 
     def _output(self, y):
-        """Say what the outputs mean, and how many there are."""
+        """Return the head and the number of outputs."""
         head = _head(self.loss, float(self.delta))
         return head, 1 if y.ndim == 1 else y.shape[1]
 
@@ -652,12 +653,12 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
 
 def _head(loss, delta):
-    """Say what outputs mean under a loss."""
+    """Return the head for a loss."""
     return Exponential() if loss == "poisson" else Identity(loss, delta)
 
 
 def _checked_split(split, by_r2, y, random_state):
-    """Part the rows into folds that can be scored, or one fold, which is checked."""
+    """Split the rows into folds that can be scored, or into one fold, checked."""
     train, folds = split(y, random_state)
     check_scored(y[folds[0]], by_r2)
     if by_r2 and any((y[fold] == y[fold[0]]).all() for fold in folds):

@@ -1,17 +1,17 @@
-"""torch's state around a computation: its contexts kept out, and how many threads.
+"""Contain torch's state during a computation: outer contexts and number of threads.
 
-What sets the number of threads where (torch 2.13 for Linux, GNU OpenMP, MKL in torch):
+How the number of threads is set (torch 2.13 for Linux, GNU OpenMP, MKL in torch):
 
-- `torch.set_num_threads` sets it for the calling thread and for all threads that use
-  torch later for the first time, not for those that have used it. To lower and restore
-  it would leave a thread that begins meanwhile with the lower number for good.
-- `omp_set_num_threads`, which threadpoolctl calls, sets the calling thread's alone.
-  torch's operations and `torch.get_num_threads` follow it, unless it is the thread's
-  first use of torch, which sets the process's number.
-- MKL follows that too, unless `torch.set_num_threads` has been called in the process:
-  it has then a number of its own in each thread.
-- threadpoolctl's limit on BLAS reaches numpy's and scipy's, of the whole process, and
-  not torch's.
+- `torch.set_num_threads` sets it for the calling thread and for all threads that have
+  not used torch yet, but not for those that have. Lowering it for a while would leave
+  any thread that starts meanwhile with the lower number for good.
+- `omp_set_num_threads`, which threadpoolctl calls, sets it for the calling thread only.
+  torch's operations and `torch.get_num_threads` follow it, except at the thread's first
+  use of torch, which sets the process's number.
+- MKL follows it too, unless `torch.set_num_threads` has been called in the process.
+  MKL then has its own number in each thread.
+- threadpoolctl's BLAS limit applies to numpy's and scipy's BLAS, in the whole process,
+  and not to torch's.
 """
 
 import ctypes
@@ -22,9 +22,10 @@ from functools import cache
 import torch
 from threadpoolctl import ThreadpoolController
 
-# Floating-point operations of a batch's largest product from which on it gets several
-# threads. Below, two on two cores saved two fifths of a step's time at most, and beside
-# busy processes took up to 160 times as long; docs/speed.md has the table.
+# From this many floating-point operations in its largest product a batch gets several
+# threads. Below it, two threads on two cores saved at most two fifths of a step's time,
+# and next to busy processes took up to 160 times as long; see the table in
+# docs/speed.md.
 SEVERAL = 5e7
 
 _calling_thread = threading.local()
@@ -32,15 +33,15 @@ _calling_thread = threading.local()
 
 @contextmanager
 def plain_torch(device):
-    """Compute as outside of inference mode, autocast and a default device not `device`.
+    """Compute outside inference mode, autocast and any default device but `device`.
 
-    The grad mode is left as it is, which in inference mode is off.
+    The grad mode stays as it is; in inference mode that is off.
     """
     device = torch.device(device)
-    # each is left only where it is on: entering takes as long as a small prediction,
-    # and under a default device every call of torch takes longer
+    # leave each only if it is on: entering a context takes as long as a small
+    # prediction, and under a default device every torch call takes longer
     kinds = [kind for kind in {"cpu", device.type} if _is_autocast(kind)]
-    # asked of a new tensor: torch 2.6's get_default_device does not know `with device`
+    # read from a new tensor: torch 2.6's get_default_device ignores `with device`
     moved = torch.empty(0).device not in (device, torch.device("cpu"))
     if not (kinds or moved or torch.is_inference_mode_enabled()):
         yield
@@ -58,18 +59,18 @@ def plain_torch(device):
 
 
 def _is_autocast(kind):
-    """Tell whether autocast is on for a kind of device."""
+    """Return whether autocast is on for a kind of device."""
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 @contextmanager
 def threads_for(operations):
-    """Compute with the caller's number of threads, or with one where work is little.
+    """Compute with the caller's number of threads, or with one for little work.
 
-    Other threads keep their numbers. Inside of another such context the caller's number
-    is that from outside of all.
+    Other threads keep their numbers. In nested contexts the caller's number is the one
+    from outside all of them.
     """
-    here = torch.get_num_threads()  # as a thread's first use of torch it sets it, too
+    here = torch.get_num_threads()  # a thread's first use of torch also sets it
     given = getattr(_calling_thread, "given", here)
     number = 1 if operations < SEVERAL else given
     if number == here:
@@ -93,15 +94,15 @@ def threads_for(operations):
 
 @cache
 def _openmp():
-    """Find the OpenMP libraries of the process; their numbers are the thread's own."""
+    """Find the OpenMP libraries of the process; each thread has its own number."""
     return ThreadpoolController().select(user_api="openmp")
 
 
 @cache
 def _mkl():
-    """Find what sets MKL's number in a thread and returns the last; None without it."""
+    """Find MKL's setter for this thread, which returns the old number, or None."""
     try:
-        # as its parts depend on MKL, if there is one, the name is found through them
+        # torch's libraries depend on MKL, if present, so the name is found through them
         function = ctypes.CDLL(torch._C.__file__).MKL_Set_Num_Threads_Local
     except (AttributeError, OSError):
         return None

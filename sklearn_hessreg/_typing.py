@@ -52,6 +52,6 @@ Initializer = InitializerName | Callable[..., torch.Tensor | None]
 Style = dict[str, Any] | None  # options for matplotlib
 
 F = TypeVar("F", bound=Callable[..., Any])
-# scikit-learn has no types of its own, and would hide those of what they decorate
+# scikit-learn is untyped, so its decorators would hide the types of what they wrap
 fit_context: Callable[..., Callable[[F], F]] = _fit_context
 available_if: Callable[..., Callable[[F], F]] = _available_if

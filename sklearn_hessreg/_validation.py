@@ -1,4 +1,4 @@
-"""X, y, weights, parameters, device: from what the user gives to what is checked."""
+"""Validation of X, y, weights, parameters and the device."""
 
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -27,16 +27,17 @@ from torch import optim
 
 from sklearn_hessreg._compat import warn_at_caller
 
-ENOUGH = 5  # validation samples from which early stopping decides by more than luck
+ENOUGH = 5  # validation samples needed for early stopping to be more than luck
 SOLVERS = ("adam", "sgd", "lbfgs")
 SKLEARN_ACTIVATIONS = {"identity", "logistic", "tanh", "relu"}
 
 
 def resolve_parameters(params, constraints, caller):
-    """Validate an estimator's parameters and return them as Python's own values.
+    """Validate an estimator's parameters and return them as plain Python values.
 
-    numpy's scalars reach torch's kernels otherwise, and unsigned ones have no negative.
-    Where a real number is asked for an integer becomes one, as they can be too large.
+    numpy scalars would otherwise reach torch's kernels, and unsigned ones have no
+    negative. Where a real number is expected, integers become floats, because they can
+    be too large.
     """
     if not get_config()["skip_parameter_validation"]:
         validate_parameter_constraints(constraints, params, caller)
@@ -54,7 +55,7 @@ def resolve_parameters(params, constraints, caller):
 
 
 def suggest_optimizer(solver):
-    """Refuse the name of an optimizer that torch has as a class."""
+    """Refuse the name of an optimizer class of torch, and suggest the class."""
     known = {
         name.lower(): name for name, kind in vars(optim).items() if _is_class(kind)
     }
@@ -66,12 +67,12 @@ def suggest_optimizer(solver):
 
 
 def _is_class(kind):
-    """Tell whether something is a class of optimizers."""
+    """Return whether something is an optimizer class."""
     return isinstance(kind, type) and issubclass(kind, optim.Optimizer)
 
 
 def _plain(value):
-    """Turn a number or string of numpy's into Python's."""
+    """Turn a numpy number or string into a Python one."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Real) and not isinstance(value, (bool, int, float)):
@@ -80,7 +81,7 @@ def _plain(value):
 
 
 def _takes_reals(constraints):
-    """Tell whether a parameter may be any real number in an interval."""
+    """Return whether a parameter may be any real number in an interval."""
     return any(isinstance(c, Interval) and c.type is Real for c in constraints)
 
 
@@ -93,7 +94,7 @@ def _real(name, value):
 
 
 def _layer_sizes(sizes):
-    """Turn hidden_layer_sizes into a tuple of Python's integers."""
+    """Turn hidden_layer_sizes into a tuple of Python integers."""
     sizes = list(sizes) if np.iterable(sizes) else [sizes]
     if not all(
         isinstance(size, Integral) and not isinstance(size, bool) and size > 0
@@ -107,7 +108,7 @@ def _layer_sizes(sizes):
 
 
 def _check_n(k, n, sizes):
-    """Refuse more layers than there are, where any are re-initialised."""
+    """Refuse more layers than there are, if any are re-initialised."""
     n_weights = len(sizes) + 1
     if k > 0 and n is not None and n > n_weights:
         raise ValueError(
@@ -118,7 +119,7 @@ def _check_n(k, n, sizes):
 
 
 def _check_solver(solver, dropout):
-    """Refuse callables that are no optimizer, and a random loss for L-BFGS."""
+    """Refuse callables that are not optimizers, and dropout with L-BFGS."""
     if solver == "lbfgs" and dropout > 0:
         raise ValueError(
             f"dropout={dropout:g} makes the loss random, which solver='lbfgs' cannot "
@@ -132,7 +133,7 @@ def _check_solver(solver, dropout):
 
 
 def _check_callbacks(callbacks):
-    """Refuse what skorch would fail on in the middle of its own code."""
+    """Refuse callbacks that would fail deep inside skorch."""
     for callback in callbacks or []:
         part = callback[-1] if isinstance(callback, tuple) and callback else callback
         kind = part if isinstance(part, type) else type(part)
@@ -153,7 +154,7 @@ def _check_callbacks(callbacks):
 
 
 def _check_distributed(params):
-    """Refuse what cannot be had on the rows of several processes."""
+    """Refuse settings that do not work when rows are spread over processes."""
     if not params["distributed"]:
         return
     own_scorer = params["scoring"] not in (None, "loss")
@@ -170,7 +171,7 @@ def _check_distributed(params):
 
 
 def check_random_state_repeats(random_state):
-    """Refuse, beside a checkpoint, what a second call of fit would find advanced."""
+    """Refuse a checkpoint with a random_state that each call of fit advances."""
     if random_state is not None and not isinstance(random_state, Integral):
         raise ValueError(
             f"checkpoint cannot be used with random_state={random_state!r}, from which "
@@ -180,7 +181,7 @@ def check_random_state_repeats(random_state):
 
 
 def check_continuation(params, trained):
-    """Refuse to train on a net with other parameters than those it was built with."""
+    """Refuse to continue training with parameters the net was not built with."""
     for name, value in trained.items():
         if params[name] != value:
             raise ValueError(
@@ -201,7 +202,7 @@ def check_convertible(activation):
 
 
 def _check_scorer_name(scoring):
-    """Refuse a name that is no scorer's, with the likeliest that are."""
+    """Refuse an unknown scorer name, and suggest the closest ones."""
     names = [*get_scorer_names(), "loss"]
     if isinstance(scoring, str) and scoring not in names:
         likely = get_close_matches(scoring, names) or ["loss"]
@@ -213,7 +214,7 @@ def _check_scorer_name(scoring):
 
 
 def warn_if_unscored(scoring, valid):
-    """Warn where a scorer is named and there are no data to score."""
+    """Warn if a scorer is given but there are no validation data."""
     if valid is None and scoring not in (None, "loss"):
         warn_at_caller(
             f"scoring={scoring!r} is not used, as there are no validation data. Set "
@@ -222,7 +223,7 @@ def warn_if_unscored(scoring, valid):
 
 
 def warn_if_fraction(k):
-    """Warn where k is probably meant as a fraction."""
+    """Warn if k is probably meant as a fraction."""
     if 0 < k < 1:
         warn_at_caller(
             f"k={k:g} re-initialises {k:g} percent of the weights. If a fraction was "
@@ -231,15 +232,15 @@ def warn_if_fraction(k):
 
 
 def check_device(device):
-    """Return the torch device, after a try; "auto" is CUDA where there is one."""
+    """Try the device and return it; "auto" is CUDA if available."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         probe = torch.zeros((), device=device)
         probe.item()
         return probe.device
-    # a device that is not there raises any of them, an unknown name the first; what
-    # torch says then is the table of its dispatcher, or of its developers' names
+    # a missing device raises any of these, an unknown name the first; torch's own
+    # message is its dispatcher's table, or a list of internal names
     except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
             f"device={str(device)!r} cannot be used here, where there is "
@@ -249,43 +250,43 @@ def check_device(device):
 
 
 def _devices():
-    """Name the devices that are there."""
+    """List the available devices by name."""
     count = torch.accelerator.device_count()
     kind = torch.accelerator.current_accelerator() if count else None
     return ["cpu", *(f"{kind}:{number}" for number in range(count))]
 
 
 def accepted_dtypes(X):
-    """Return the dtypes that X may keep, the first one being that of all others.
+    """Return the dtypes X may keep; any other dtype becomes the first of them.
 
-    scikit-learn's validation asks for numpy's dtypes alone, and would make float64 of
-    float32 in the columns of Arrow, polars and pandas' own, and in tensors of torch.
+    scikit-learn's validation only looks at numpy dtypes. It would turn float32 into
+    float64 in columns of Arrow, polars and pandas' own dtypes, and in torch tensors.
     """
     return np.float32 if _held_dtype(X) == np.float32 else (np.float64, np.float32)
 
 
 def _held_dtype(X):
-    """Return the dtype of X as an array, None if that is unknown."""
+    """Return the dtype X has as an array, or None if that is unknown."""
     if not hasattr(X, "__array__"):
         return None
     try:
-        if hasattr(X, "iloc"):  # pandas makes objects of Arrow's columns
+        if hasattr(X, "iloc"):  # pandas turns Arrow columns into objects
             return np.result_type(*map(_of_numpy, X.dtypes))
         return np.asarray(X[:0]).dtype
-    # what X is is not known, and its validation says what is wrong with it
+    # X is of an unknown kind, and its validation says what is wrong with it
     except (TypeError, ValueError, IndexError, RuntimeError):
         return None
 
 
 def _of_numpy(dtype):
-    """Return the dtype of numpy's that one of pandas' own stands for."""
+    """Return the numpy dtype behind one of pandas' own."""
     return getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
 
 
 def check_sample_weight(sample_weight, X):
-    """Return the weights of a rank's samples as an array, or None; all may be zero.
+    """Return a rank's sample weights as an array, or None; all may be zero.
 
-    They are checked when those of all ranks are together.
+    Their values are checked once those of all ranks have been gathered.
     """
     if sample_weight is None:
         return None
@@ -297,12 +298,12 @@ def check_sample_weight(sample_weight, X):
 
 
 def weights_differ(weight):
-    """Tell whether there are weights of samples that are not all the same."""
+    """Return whether there are sample weights that are not all the same."""
     return weight is not None and bool((weight != weight[0]).any())
 
 
 def check_takes_weight(scorer, scoring, weight):
-    """Refuse a scorer without a parameter for weights that differ."""
+    """Refuse a scorer without a sample_weight parameter if the weights differ."""
     if not weights_differ(weight):
         return
     takes = signature(getattr(scorer, "_score_func", scorer)).parameters
@@ -318,11 +319,11 @@ def check_takes_weight(scorer, scoring, weight):
 
 
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
-    """Return the weights of the rows, and those of the samples alone, in X's dtype.
+    """Return the row weights and the plain sample weights, in X's dtype.
 
-    The first are the second times the class weights. None and None give ones.
+    Row weights are sample weights times class weights. Without either, all are one.
     """
-    # in float64: what is positive there may be zero in X's dtype
+    # in float64: a positive weight may round to zero in X's dtype
     samples = _check_sample_weight(sample_weight, X, dtype=np.float64)
     check_non_negative(samples, "sample_weight")
     if class_weight is not None and y.ndim == 2:
@@ -354,7 +355,7 @@ def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
 
 
 def weight_by_class(class_weight, y, weight, classes):
-    """Compute the weight of each class; balanced are those that have weight at all."""
+    """Compute the class weights; "balanced" counts only classes with any weight."""
     if class_weight != "balanced":
         return compute_class_weight(class_weight, classes=classes, y=classes[y])
     there = weight > 0
@@ -370,7 +371,7 @@ def weight_by_class(class_weight, y, weight, classes):
 
 
 def drop_weightless(X, y, weight, *others):
-    """Remove the rows of weight zero, so that they have no influence at all."""
+    """Remove rows of weight zero, so that they have no influence at all."""
     kept = weight > 0
     if kept.all():
         return X, y, weight, *others
@@ -378,8 +379,8 @@ def drop_weightless(X, y, weight, *others):
 
 
 def stops_early(params, n_samples, has_validation_set, incremental):
-    """Resolve `early_stopping` to a bool; "auto" wants the method, and enough rows."""
-    if params["solver"] == "lbfgs":  # MLPClassifier has no such thing there either
+    """Resolve `early_stopping` to a bool; "auto" needs k > 0, fit and enough rows."""
+    if params["solver"] == "lbfgs":  # MLPClassifier has no early stopping there either
         return False
     if params["early_stopping"] != "auto":
         return bool(params["early_stopping"])
@@ -388,7 +389,7 @@ def stops_early(params, n_samples, has_validation_set, incremental):
 
 
 def check_oob_score(params, has_validation_set, incremental):
-    """Refuse `oob_score` where no rows of the training data are held out."""
+    """Refuse `oob_score` if no training rows are held out."""
     if not params["oob_score"]:
         return
     if incremental:
@@ -408,12 +409,12 @@ def check_oob_score(params, has_validation_set, incremental):
 
 
 def split_validation(y, random_state, *, fraction, classes):
-    """Part the rows into folds; stratified, where classes and rows allow it.
+    """Split the rows into folds, stratified if classes and rows allow it.
 
-    The first fold is MLPClassifier's validation part. The others share the rest of the
-    rows, in folds of about its size; where a class has too few rows for all of them
-    there are no others. Without `classes` the targets are numbers.
-    Returns the numbers of the rows that are not in the first fold, and the folds.
+    The first fold is MLPClassifier's validation set. The remaining rows are divided
+    into folds of about the same size; if a class has too few rows for all of these,
+    there is only the first fold. Without `classes` the targets are numbers.
+    Returns the indices of the rows outside the first fold, and the folds.
     """
     strata, _ = _strata(y, fraction, classes)
     try:
@@ -444,9 +445,9 @@ def split_validation(y, random_state, *, fraction, classes):
 
 
 def warn_if_not_stratified(y, fraction, classes):
-    """Warn where split_validation cannot have every class on both sides."""
+    """Warn if split_validation cannot put every class on both sides."""
     _, obstacle = _strata(y, fraction, classes)
-    refused = ceil(fraction * len(y)) < 2  # by split_validation, which says so
+    refused = ceil(fraction * len(y)) < 2  # then split_validation raises
     if obstacle is not None and not refused:
         warn_at_caller(
             f"The validation split is not stratified: {obstacle}. Pass X_val and "
@@ -455,7 +456,7 @@ def warn_if_not_stratified(y, fraction, classes):
 
 
 def _strata(y, fraction, classes):
-    """Return what a split is stratified by, and what prevents it, None for nothing."""
+    """Return what to stratify a split by and what prevents it; either may be None."""
     if classes is None or y.ndim > 1:
         return None, None
     obstacle = _obstacle_to_strata(y, fraction, classes)
@@ -463,7 +464,7 @@ def _strata(y, fraction, classes):
 
 
 def _obstacle_to_strata(y, fraction, classes):
-    """Say why every class cannot be on both sides of a split, if it cannot."""
+    """Return why a split cannot have every class on both sides, or None if it can."""
     shown, counts = np.unique(y, return_counts=True)
     single = classes[shown[counts == 1]]
     if len(single):
@@ -481,9 +482,9 @@ def _obstacle_to_strata(y, fraction, classes):
 def check_validation_set(
     estimator, X_val, y_val, sample_weight_val, dtype, encode, shard
 ):
-    """Validate the caller's own validation set; `encode` checks the targets.
+    """Validate the user's own validation set; `encode` checks the targets.
 
-    That of a rank, a `shard`, may have no rows, or none that counts.
+    With `shard` it is one rank's part, which may have no rows or only weightless ones.
     """
     if X_val is None or y_val is None:
         raise ValueError(
@@ -514,5 +515,5 @@ def check_validation_set(
 
 
 def _given_or_missing(value):
-    """Say whether an argument was passed."""
+    """Say whether an argument was given or is missing."""
     return "missing" if value is None else "given"

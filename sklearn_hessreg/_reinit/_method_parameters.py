@@ -1,4 +1,4 @@
-"""The method's hyperparameters: type, default, description and what is allowed."""
+"""The method's hyperparameters: type, default, description and constraints."""
 
 import math
 import re
@@ -31,21 +31,21 @@ class Parameter:
     description: str
 
     def describe(self, name, default):
-        """Write the entry of a numpydoc section."""
+        """Return the entry for a numpydoc section."""
         value = f'"{default}"' if isinstance(default, str) else default
-        # code is not broken
+        # keep code spans whole
         whole = re.sub("``.*?``", lambda m: m[0].replace(" ", "\0"), self.description)
         text = fill(whole, 80, break_on_hyphens=False).replace("\0", " ")
         return f"{name} : {self.type}, default={value}\n{indent(text, ' ' * 4)}"
 
 
 def _names(literal, *further):
-    """Constrain a parameter to the names of a Literal type, or something else."""
+    """Return constraints: the names of a Literal type, and any further ones."""
     return [StrOptions(set(get_args(literal))), *further]
 
 
 def _one_of(literal):
-    """Write the names of a Literal type as numpydoc does."""
+    """Format the names of a Literal type as numpydoc does."""
     return "{" + ", ".join(f'"{name}"' for name in get_args(literal)) + "}"
 
 
@@ -58,29 +58,29 @@ PARAMETERS = {
     "k": Parameter(
         [Interval(Real, 0, 100, closed="both")],
         "float",
-        "Percent of the weights (or units) to re-initialise, from 0 to 100: "
+        "Percentage of the weights (or units) to re-initialise, from 0 to 100: "
         "``ceil(k / 100 * count)`` of them. 0 switches the method off.",
     ),
     "n": Parameter(
         [_POSITIVE, None],
         "int",
-        "How many of the last weight layers take part, the output layer among them; "
+        "How many of the last weight layers take part, including the output layer; "
         "None takes all. A weight layer is a linear layer, a convolution or another "
-        "module with a trained weight of two or more dimensions; an MLP has one more "
-        "of them than hidden layers.",
+        "module with a trained weight of two or more dimensions. An MLP has one more "
+        "weight layer than hidden layers.",
     ),
     "aggregation": Parameter(
         _names(Aggregation),
         _one_of(Aggregation),
-        "How the absolute Hessian is reduced to one score per weight. Inside a layer "
-        'both select the same weights; they differ under ``scope="global"``.',
+        "How to reduce the absolute Hessian to one score per weight. Within a layer "
+        'both select the same weights; they differ with ``scope="global"``.',
     ),
     "initializer": Parameter(
         _names(InitializerName, callable),
         "str or callable",
-        'What re-initialised weights are drawn from: ``"zeros"``, or the name of an '
-        "initializer in :mod:`torch.nn.init` with that function's defaults "
-        f"({_OF_TORCH}; uniform is U(0, 1), normal is N(0, 1)), or a picklable "
+        'How to draw the re-initialised weights: ``"zeros"``; the name of an '
+        "initializer in :mod:`torch.nn.init`, used with that function's defaults "
+        f"({_OF_TORCH}; uniform is U(0, 1), normal is N(0, 1)); or a picklable "
         "callable ``f(tensor, generator=...)`` that fills a tensor of the "
         "layer's shape in place or returns one, such as "
         "``functools.partial(torch.nn.init.normal_, std=0.1)``. It is tried once on "
@@ -89,7 +89,7 @@ PARAMETERS = {
     "granularity": Parameter(
         _names(Granularity),
         _one_of(Granularity),
-        'Re-initialise single weights, or whole units: ``"unit"`` ranks the output '
+        'Re-initialise single weights or whole units. ``"unit"`` ranks the output '
         "units (channels of a convolution, rows of an embedding) by the aggregate of "
         "their weights' scores, redraws their weights and sets their biases to zero.",
     ),
@@ -101,67 +101,69 @@ PARAMETERS = {
     "curvature": Parameter(
         _names(Curvature),
         _one_of(Curvature),
-        "Absolute value of the mean loss's Hessian (the paper's), or mean of the "
-        "samples' absolute Hessians: also exact, and far cheaper for wide hidden "
-        "layers, which is why it is the default here and not in "
-        ":func:`hessian_scores`.",
+        "``\"mean_loss\"``, the paper's, is the absolute value of the mean loss's "
+        'Hessian. ``"per_sample"`` is the mean of the samples\' absolute Hessians. It '
+        "is also exact, and far cheaper for wide hidden layers, which is why it is the "
+        "default here and not in :func:`hessian_scores`.",
     ),
     "importance": Parameter(
         _names(ImportanceName, callable),
         f"{_one_of(ImportanceName)} or callable",
-        'What ranks the weights. The method is ``"hessian"``; absolute value and '
-        "chance are its controls. A picklable callable ``f(module, names, *, loss, "
-        "inputs, targets, generator)`` returns a dict with one score for each weight, "
-        "in a tensor of its shape, for each layer in ``names``; the highest are "
-        "re-initialised. It is called in evaluation mode, on the Hessian samples: "
-        "``loss(module(inputs), targets)`` is their loss (a dict of inputs is passed "
-        "as keywords). ``generator`` is for what it draws. It is tried once on two "
-        "samples before training.",
+        'What ranks the weights. The method is ``"hessian"``; absolute value '
+        '(``"magnitude"``) and chance (``"random"``) are its controls. A picklable '
+        "callable ``f(module, names, *, loss, inputs, targets, generator)`` returns a "
+        "dict with one tensor for each layer in ``names``. It holds one score per "
+        "weight, in the shape of the layer's weight; the weights with the highest "
+        "scores are re-initialised. The callable is called in evaluation mode on the "
+        "Hessian samples: ``loss(module(inputs), targets)`` is their loss (a dict of "
+        "inputs is passed as keywords). ``generator`` is for any random draws. The "
+        "callable is tried once on two samples before training.",
     ),
     "reinit_every": Parameter(
         [StrOptions({"plateau"}), _POSITIVE],
         'int or "plateau"',
-        "When a cycle ends: its network is kept, and the next epoch begins with a "
+        "When a cycle ends. Its network is then kept, and the next epoch starts with a "
         're-initialisation. ``"plateau"`` waits until training has converged, which is '
-        "where MLPClassifier stops: the monitored loss or score has not been better by "
-        "``tol`` than the best one of the cycle for more than ``n_iter_no_change`` "
-        "epochs in a row. An integer counts epochs, converged or not; the paper "
-        "re-initialises after each, 1.",
+        "where MLPClassifier stops: for more than ``n_iter_no_change`` epochs in a row "
+        "the monitored loss or score has not been better by ``tol`` than the best of "
+        "the cycle. An integer is a number of epochs, converged or not; the paper uses "
+        "1, which re-initialises after each epoch.",
     ),
     "n_snapshots": Parameter(
         [_POSITIVE],
         "int",
-        "Networks that are kept, one at the end of each cycle, and whose predictions "
-        'are averaged. Under ``reinit_every="plateau"`` training ends with the last of '
-        "them; under an integer the last so many are kept. 1 keeps one network.",
+        "Number of networks to keep, one at the end of each cycle. Their predictions "
+        'are averaged. With ``reinit_every="plateau"`` training ends with the last of '
+        "them; with an integer, the last ``n_snapshots`` are kept. 1 keeps a single "
+        "network.",
     ),
     "reinit_until": Parameter(
         [_POSITIVE, None],
         "int",
-        "Last epoch after which weights are re-initialised; None sets no end.",
+        "Last epoch after which weights are re-initialised; None means no limit.",
     ),
     "hessian_samples": Parameter(
         [_POSITIVE, None],
         "int",
-        "Training samples in the Hessian, drawn anew each time; None takes all.",
+        "Number of training samples in the Hessian, drawn anew each time; None takes "
+        "all.",
     ),
     "optimizer_state": Parameter(
         _names(OptimizerState),
         _one_of(OptimizerState),
-        "Whether what the optimizer holds of the redrawn weights is kept or set back "
+        "Whether to keep the optimizer's state for the redrawn weights or to reset it "
         "to its start, which is zero for moments. ``solver`` or ``optimizer`` must "
         "hold it weight by weight, as Adam and SGD do; LBFGS and Adafactor do not.",
     ),
 }
-OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
+OF_THE_CALLBACK = {  # the estimators describe these themselves, or lack them
     "monitor": Parameter(
         [str, None],
         "str",
-        "Column of the net's history that is watched; a callback that writes it comes "
-        'before this one. ``"auto"`` is ``"valid_loss"``, or ``"train_loss"`` where '
-        "the net has no validation data; an integer ``reinit_every`` needs neither. "
-        "None leaves it to whoever trains the net to end the cycles, by "
-        ":meth:`end_cycle`.",
+        "Column of the net's history to watch. A callback that writes it must come "
+        'before this one. ``"auto"`` is ``"valid_loss"``, or ``"train_loss"`` if the '
+        "net has no validation data; an integer ``reinit_every`` needs neither. With "
+        "None, whoever trains the net ends the cycles by calling :meth:`end_cycle`.",
     ),
     "lower_is_better": Parameter(
         ["boolean"], "bool", "Whether the column holds losses, not scores."
@@ -169,30 +171,31 @@ OF_THE_CALLBACK = {  # the estimator has its own words for these, or none
     "load_best": Parameter(
         ["boolean"],
         "bool",
-        "Whether a cycle's snapshot is its best network by that column, which is "
-        "restored before the re-initialisation, instead of its last.",
+        "Whether a cycle's snapshot is its best network by that column instead of its "
+        "last one. The best is restored before the re-initialisation.",
     ),
     "tol": Parameter(
         [Interval(Real, 0, None, closed="left")],
         "float",
-        "By how much an epoch must beat the cycle's best to be an improvement.",
+        "By how much an epoch must beat the cycle's best to count as an improvement.",
     ),
     "n_iter_no_change": Parameter(
         [_POSITIVE, Options(Real, {math.inf})],
         "int",
-        "A plateau is reached after more epochs than that without improvement.",
+        "A plateau is reached after more than this many epochs in a row without "
+        "improvement.",
     ),
     "random_state": Parameter(
         [Interval(Integral, 0, 2**63 - 1, closed="both"), None],
         "int",
-        "Seed of all draws; None takes one from the operating system.",
+        "Seed of all random draws; None takes one from the operating system.",
     ),
     "rows": Parameter(
         _names(Rows, None),
         f"{_one_of(Rows)} or None",
-        "What the processes hold that train one net, where :mod:`torch.distributed` is "
-        'initialised: all the same training samples (``"replicated"``), or each rows '
-        'of its own (``"sharded"``). None leaves each to a net of its own.',
+        "What the processes that train one net hold, if :mod:`torch.distributed` is "
+        'initialised: all the same training samples (``"replicated"``), or each its '
+        'own rows (``"sharded"``). With None, each process trains its own net.',
     ),
 }
 PARAMETER_CONSTRAINTS = {
@@ -204,9 +207,9 @@ CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
 
 
 def document_parameters(further=OF_THE_CALLBACK):
-    """Make a decorator that describes the parameters a docstring names, as %(k)s.
+    """Return a decorator that replaces markers such as %(k)s in a class docstring.
 
-    They are the method's hyperparameters and the `further` ones.
+    It knows the method's hyperparameters and the `further` ones.
     """
     known = PARAMETERS | further
 
