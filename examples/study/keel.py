@@ -39,6 +39,13 @@ NAMES = (
     *("texture", "tic-tac-toe", "titanic", "twonorm", "vehicle", "vowel", "wdbc"),
     *("wine", "wisconsin"),
 )
+# all others have two
+CLASSES = {
+    **{"contraceptive": 3, "hayes-roth": 3, "iris": 3, "splice": 3, "tae": 3},
+    **{"wine": 3, "vehicle": 4, "satimage": 6, "segment": 7, "marketing": 9},
+    **{"led7digit": 10, "optdigits": 10, "penbased": 10, "texture": 11, "vowel": 11},
+    **{"movement_libras": 15, "letter": 26},
+}
 DEFAULT = "ours"
 # the defaults of scikit-learn's MLPClassifier, which were ours
 AS_SKLEARN = {"early_stopping": False, "scoring": None, "max_iter": 200}

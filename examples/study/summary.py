@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study import keel, label_quality, paper, regression, rivals, tables
-from study.analysis import load
+from study import (
+    keel,
+    label_quality,
+    paper,
+    regression,
+    rivals,
+    robust_loss,
+    tables,
+)
+from study.analysis import differences, load
 from study.comparisons import REGRESSED, TABLES
 from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import FOLDER
@@ -67,6 +75,47 @@ def keel_tables(folder):
                 }
             )
     yield markdown("## Real tables", records)
+
+
+def by_classes(dataset):
+    """Group a table by its number of classes."""
+    classes = keel.CLASSES.get(dataset.removesuffix("-boundary"), 2)
+    return "2" if classes == 2 else "3 to 4" if classes < 5 else "5 and more"
+
+
+def robust_loss_tables(folder):
+    """Write the tables of the generalised cross-entropy, minus the cross-entropy."""
+    runs = load(folder, keel.STUDY)
+    boundary = runs["dataset"].str.endswith("-boundary").rename("boundary")
+    classes = runs["dataset"].map(by_classes).rename("classes")
+    records = []
+    for (near, level, group), rows in runs.groupby([boundary, "noise", classes]):
+        gain = differences(rows, "gce", keel.DEFAULT, "test_accuracy")
+        if not len(gain):
+            continue
+        by_table = gain.groupby("dataset").mean()
+        records.append(
+            {
+                "noise": f"{level} near the boundary" if near else level,
+                "classes": group,
+                "gce minus log_loss": cell(by_table),
+                "better": (by_table > 0).sum(),
+                "worse": (by_table < 0).sum(),
+                "tables": len(by_table),
+                "runs": len(gain),
+            }
+        )
+    yield markdown("## Generalised cross-entropy on the real tables", records)
+    rows = load(folder, robust_loss.STUDY)
+    pairs = [
+        ("gce", "ours"),
+        ("gce", "gce, random weights"),
+        ("ours", "ours, random weights"),
+    ]
+    records = compare(rows, pairs, ["test_accuracy"])
+    yield markdown("### On four data sets, and what the Hessian knows", records)
+    columns = {"accuracy": lambda runs: cell(runs["test_accuracy"])}
+    yield markdown("### All arms of the losses", describe(rows, columns))
 
 
 def label_quality_tables(folder):
@@ -169,6 +218,7 @@ def main(argv=None):
     folder = parser.parse_args(argv).results
     for write in (
         keel_tables,
+        robust_loss_tables,
         label_quality_tables,
         rivals.tables,
         small_tables,

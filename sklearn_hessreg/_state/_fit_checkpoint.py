@@ -54,7 +54,7 @@ class FitCheckpoint(Callback):
     ------
     ValueError
         When training begins: if this is not the last one in ``callbacks``; if the file
-        is of another fit (the message says what differs, with both values); if the file
+        is of another fit (the message says what differs); if the file
         is damaged or not a checkpoint; if what a callback has learnt cannot be pickled;
         if the net trains in several processes or with skorch's ``AccelerateMixin``.
     OSError
