@@ -30,12 +30,12 @@ y_train[wrong] = (y_train[wrong] + rng.integers(1, 10, len(wrong))) % 10
 
 # %%
 # With ``k=0`` nothing is redrawn. Plain training goes on for 60 epochs; the clean test
-# data are recorded after each, and decide nothing.
+# data are scored after each, ``scoring=None`` being accuracy, and decide nothing.
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # plain training goes on and on
 net = {"hidden_layer_sizes": (256, 128, 64), "batch_size": 64, "random_state": 0}
 plain = HessianRegularizedMLPClassifier(
-    k=0, max_iter=60, n_iter_no_change=np.inf, **net
+    k=0, scoring=None, max_iter=60, n_iter_no_change=np.inf, **net
 ).fit(X_train, y_train, X_val=X_test, y_val=y_test)
 stopped = HessianRegularizedMLPClassifier(k=0, early_stopping=True, **net)
 cycles = HessianRegularizedMLPClassifier(max_iter=200, **net)
