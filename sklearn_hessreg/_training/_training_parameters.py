@@ -137,8 +137,9 @@ TRAINING_PARAMETERS = {
         "bool",
         "Whether ``fit`` computes out-of-bag predictions, as a random forest does: "
         "each training row is predicted by the networks of the cycles that held it "
-        "out. Requires ``early_stopping``. The estimate is optimistic, because later "
-        "cycles start from weights that have seen the row.",
+        "out. Requires ``early_stopping``. Two errors partly cancel: few networks "
+        "predict a row, which lowers the score, and later cycles start from weights "
+        "that have seen it, which raises it.",
     ),
     "momentum": Parameter(
         [Interval(Real, 0, 1, closed="both")],
