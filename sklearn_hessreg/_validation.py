@@ -55,15 +55,15 @@ def resolve_parameters(params, constraints, caller):
 
 
 def suggest_optimizer(solver):
-    """Refuse the name of an optimizer class of torch, and suggest the class."""
-    known = {
-        name.lower(): name for name, kind in vars(optim).items() if _is_class(kind)
-    }
-    if isinstance(solver, str) and solver not in SOLVERS and solver.lower() in known:
-        raise InvalidParameterError(
-            f"solver={solver!r} is not among the names {SOLVERS}. Pass the class: "
-            f"solver=torch.optim.{known[solver.lower()]}."
-        )
+    """Refuse the name of an optimizer that torch has as a class."""
+    if not isinstance(solver, str) or solver in SOLVERS:
+        return
+    for name, kind in vars(optim).items():
+        if _is_class(kind) and name.lower() == solver.lower():
+            raise InvalidParameterError(
+                f"solver={solver!r} is not among the names {SOLVERS}. Pass the class: "
+                f"solver=torch.optim.{name}."
+            )
 
 
 def _is_class(kind):

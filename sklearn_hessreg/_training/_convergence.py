@@ -202,7 +202,8 @@ def record_scores(net, valid):
     outputs, target, weight = zip(*net.validated_, strict=True)
     outputs, target = torch.cat(outputs), torch.cat(target)
     weight = None if weight[0] is None else torch.cat(weight)
-    outputs, target, weight = gather_outputs(net, (outputs, target, weight))
+    if net.ranks_.size > 1:
+        outputs, target, weight = gather_outputs(net, (outputs, target, weight))
     net.validated_ = []
     score = spec.head.score(outputs, target, weight)
     net.history.record(spec.head.score_column, score)

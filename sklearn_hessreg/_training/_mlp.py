@@ -11,6 +11,27 @@ from torch.nn import functional as F
 # Share of nonzeros from which dense products are faster (200 rows, 1,000 features, 100
 # units, forward and backward: 0.4 of the dense time at .02, 0.7 at .1, 1.4 at .3).
 DENSE = 0.1
+ACTIVATIONS = {
+    "identity": torch.positive,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": torch.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+}
+_SHAPED_LIKE_RELU = ("elu", "gelu", "silu", "mish")
+# torch's factors on Glorot's bound; it has none for these four, which take ReLU's
+_GAINS = {
+    "leaky_relu": nn.init.calculate_gain("leaky_relu"),
+    "selu": nn.init.calculate_gain("selu"),
+    **dict.fromkeys(_SHAPED_LIKE_RELU, nn.init.calculate_gain("relu")),
+}
+# MLPClassifier has 2 where Glorot has 6, and no gain for ReLU
+_FACTORS = {"logistic": 2.0, **{name: 6 * gain**2 for name, gain in _GAINS.items()}}
 
 
 class SparseRows:
@@ -50,29 +71,6 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         return torch.from_numpy(ctx.csr.T @ g.numpy()).T, None
-
-
-ACTIVATIONS = {
-    "identity": torch.positive,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "leaky_relu": F.leaky_relu,
-    "elu": F.elu,
-    "selu": torch.selu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "mish": F.mish,
-}
-_SHAPED_LIKE_RELU = ("elu", "gelu", "silu", "mish")
-# torch's factors on Glorot's bound; it has none for these four, which take ReLU's
-_GAINS = {
-    "leaky_relu": nn.init.calculate_gain("leaky_relu"),
-    "selu": nn.init.calculate_gain("selu"),
-    **dict.fromkeys(_SHAPED_LIKE_RELU, nn.init.calculate_gain("relu")),
-}
-# MLPClassifier has 2 where Glorot has 6, and no gain for ReLU
-_FACTORS = {"logistic": 2.0, **{name: 6 * gain**2 for name, gain in _GAINS.items()}}
 
 
 class Linear(nn.Linear):

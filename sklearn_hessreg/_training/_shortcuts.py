@@ -29,6 +29,23 @@ from sklearn_hessreg._training._mlp import MLP, Linear, SparseRows
 
 BATCH_HOOKS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
+# D * f'(z) from D and h = f(z), by autograd's kernels
+_backward = torch.ops.aten
+TIMES_DERIVATIVE = {
+    "identity": lambda D, h: D,
+    "logistic": _backward.sigmoid_backward.default,
+    "tanh": _backward.tanh_backward.default,
+    "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
+}
+
+# hooks on every module; torch 2.6 has no function yet that reports them
+GLOBAL_HOOKS = (
+    torch_module._global_backward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_forward_hooks,
+)
+
 
 class ShortcutNet(NeuralNet):
     """skorch's net for one module, with one optimizer that holds all its parameters."""
@@ -55,24 +72,6 @@ def _has(callback, hook):
     """Return whether a callback overrides this hook of Callback."""
     own = getattr(callback, hook)
     return getattr(own, "__func__", None) is not getattr(Callback, hook)
-
-
-# D * f'(z) from D and h = f(z), by autograd's kernels
-_backward = torch.ops.aten
-TIMES_DERIVATIVE = {
-    "identity": lambda D, h: D,
-    "logistic": _backward.sigmoid_backward.default,
-    "tanh": _backward.tanh_backward.default,
-    "relu": lambda D, h: _backward.threshold_backward.default(D, h, 0),
-}
-
-# hooks on every module; torch 2.6 has no function yet that reports them
-GLOBAL_HOOKS = (
-    torch_module._global_backward_pre_hooks,
-    torch_module._global_backward_hooks,
-    torch_module._global_forward_pre_hooks,
-    torch_module._global_forward_hooks,
-)
 
 
 def can_bypass_autograd(net):

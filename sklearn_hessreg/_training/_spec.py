@@ -98,7 +98,7 @@ def count_largest_product(spec, X):
 
 
 def warn_if_expensive(spec, n_samples):
-    """Warn if the streamed Hessian costs far more than the training between."""
+    """Warn if the streamed Hessian costs far more than training between events."""
     method = spec.method
     if method["importance"] != "hessian" or method["curvature"] != "mean_loss":
         return

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn_hessreg._reinit import Parameter
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._mlp import ACTIVATIONS
+from sklearn_hessreg._validation import SOLVERS
 
 _BOOLEAN = ["boolean"]
 _POSITIVE = Interval(Integral, 1, None, closed="left")
@@ -35,7 +36,7 @@ TRAINING_PARAMETERS = {
         "of 2.",
     ),
     "solver": Parameter(
-        [StrOptions({"adam", "sgd", "lbfgs"}), callable],
+        [StrOptions(set(SOLVERS)), callable],
         '{"adam", "sgd", "lbfgs"} or optimizer class of torch',
         "The optimizer. A class is called with the parameters and "
         '``lr=learning_rate_init``. ``"lbfgs"`` is scipy\'s and uses all samples '
