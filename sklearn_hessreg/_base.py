@@ -322,7 +322,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
         by_clock = method.k > 0 and method.reinit_every != "plateau"
         failed = net.spec.solver == "lbfgs" and net.optimizer_.has_failed
-        if net.is_interrupted_ or (method.snapshots_ and not failed):
+        if net.is_interrupted_ or (method.cycles_.kept and not failed):
             return  # an interruption has already been warned about
         if failed or (outcome is not None and outcome.status != 0 and not by_clock):
             message = (

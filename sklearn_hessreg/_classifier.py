@@ -142,8 +142,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     classes_ : ndarray of shape (n_classes,)
         The class labels; for an indicator matrix, its column numbers.
     coefs_ : list of ndarray of shape (in, out)
-        Weights of each layer of the last snapshot; after ``partial_fit``, of the
-        network in training.
+        Weights of each layer of the last snapshot.
     intercepts_ : list of ndarray of shape (out,)
         Biases of each layer of the same network.
     snapshots_ : list of Bunch
@@ -251,10 +250,10 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     *Callbacks.* With scikit-learn 1.9 or newer, ``set_callbacks`` takes the callbacks
     of :mod:`sklearn.callback`. ``ProgressBar`` advances with every epoch, also inside
     searches and pipelines. ``ScoringMonitor`` scores after every epoch what would
-    predict if training ended there, with the network in training as it is then (also
-    with ``early_stopping``). Callbacks get the data, labels and sample weights passed
-    to ``fit``, including the validation split. A callback that returns True at the end
-    of an epoch stops training.
+    predict if training ended there: with early stopping, the cycle's best network so
+    far. Callbacks get the data, labels and sample weights passed to ``fit``, including
+    the validation split. A callback that returns True at the end of an epoch stops
+    training.
 
     References
     ----------

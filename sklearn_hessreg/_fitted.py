@@ -109,23 +109,22 @@ class FittedNet:
         otherwise its training loss.
         """
         net = self._fitted("snapshots_")
-        if net.snapshots_ is not None:
+        if net.snapshots_:
             return [_as_sklearn(snapshot) for snapshot in net.snapshots_]
-        score = self._progress("snapshots_").monitored(net)
         return [
             Snapshot(
                 coefs=self.coefs_,
                 intercepts=self.intercepts_,
                 cycle=1,
                 epoch=net.epoch,
-                score=score,
+                score=net.method.cycles_.score,
             )
         ]
 
     @property
     def _no_improvement_count(self):
         """Consecutive epochs without improvement, under MLPClassifier's name for it."""
-        return self._progress("_no_improvement_count").plateau_.misses
+        return self._fitted("_no_improvement_count").method.cycles_.plateau.misses
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -161,7 +160,7 @@ class FittedNet:
 
     def _progress(self, name):
         """Return the callback that records the losses and scores."""
-        return self._callback(name, "convergence")
+        return self._callback(name, "curves")
 
 
 def _as_sklearn(snapshot):

@@ -48,7 +48,7 @@ def predict(net, X, link, member=None):
 
 def predict_held_out(net, X, link):
     """For each row, average over the networks that held it out; NaN if none did."""
-    n_networks = 1 if net.snapshots_ is None else len(net.snapshots_)
+    n_networks = max(1, len(net.snapshots_))
     held_out = net.held_out_
     if net.spec.method["reinit_every"] != "plateau":  # all had the same validation rows
         held_out = held_out * n_networks
@@ -77,7 +77,7 @@ def _rows_like_weights(net, samples):
 
 def _count_largest_product(net, samples, rows):
     """Count the operations of the largest matrix product torch does for a batch."""
-    networks = 1 if net.stacked_ is None else len(net.snapshots_)
+    networks = 1 if net.stacked_ is None else net.stacked_.n_networks
     products = [fan_in * out for fan_in, out in pairwise(net.spec.layer_units)]
     if samples.sparse:
         del products[0]  # done by scipy, in one thread

@@ -137,8 +137,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     Attributes
     ----------
     coefs_ : list of ndarray of shape (in, out)
-        Weights of each layer of the last snapshot; after ``partial_fit``, of the
-        network in training.
+        Weights of each layer of the last snapshot.
     intercepts_ : list of ndarray of shape (out,)
         Biases of each layer of the same network.
     snapshots_ : list of Bunch

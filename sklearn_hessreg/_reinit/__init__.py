@@ -1,7 +1,7 @@
 """The method for skorch nets: when to re-initialise weights, which ones, and how."""
 
 from sklearn_hessreg._reinit._averaging import SnapshotAveragingMixin
-from sklearn_hessreg._reinit._cycles import Plateau, Snapshot, epochs_between
+from sklearn_hessreg._reinit._cycles import Snapshot, epochs_between, read_monitor
 from sklearn_hessreg._reinit._hessian_reinit import HessianReinit
 from sklearn_hessreg._reinit._method_parameters import (
     PARAMETER_CONSTRAINTS,
@@ -9,16 +9,19 @@ from sklearn_hessreg._reinit._method_parameters import (
     document_parameters,
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
+from sklearn_hessreg._reinit._snapshots import take_weights, write_weights
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "HessianReinit",
     "Parameter",
-    "Plateau",
     "Snapshot",
     "SnapshotAveragingMixin",
     "document_parameters",
     "epochs_between",
+    "read_monitor",
     "reduce_units",
     "select_top_k",
+    "take_weights",
+    "write_weights",
 ]

@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 from sklearn.utils import Bunch
-
-from sklearn_hessreg._reinit._snapshots import is_no_worse
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Cycles:
 
     def resume(self):
         """Continue in mid-cycle."""
-        return replace(self, suspended=None)
+        return replace(self, cut=None, suspended=None)
 
     def snapshot(self, weights, score):
         """Build the snapshot of this cycle's network."""
@@ -175,19 +174,24 @@ class Cycles:
         """Begin a new training: no snapshots, a new cycle; epoch counts continue."""
         return Cycles(progress=self.progress.end_cycle())
 
+    def without_snapshots(self):
+        """Continue the current cycle as the only one."""
+        return replace(self, kept=(), cut=None, suspended=None, is_due=False)
+
     def without_scores(self):
-        """Keep the snapshots but drop their scores."""
+        """Drop all scores, those of the snapshots too."""
         kept = tuple(Snapshot(**{**s, "score": None}) for s in self.kept)
-        return replace(self, kept=kept)
+        return replace(self, kept=kept, plateau=Plateau(), score=None)
 
     @property
     def is_under_way(self):
-        """Whether epochs have been trained since the last cycle ended."""
-        return self.progress.epochs > self.progress.start
+        """Whether epochs were trained since the last cycle ended or was cut off."""
+        is_cut_off = self.cut is not None or self.suspended is not None
+        return self.progress.epochs > self.progress.start and not is_cut_off
 
     def counts(self, score, lower_is_better):
         """Return whether this cycle's network counts although the cycle was cut off."""
-        return is_no_worse(score, self.kept, lower_is_better)
+        return _is_no_worse(score, self.kept, lower_is_better)
 
     def members(self, n_snapshots, cut=None):
         """List the last `n_snapshots` snapshots, including that of a cut-off cycle."""
@@ -214,3 +218,63 @@ class Cycles:
 def _last(count, *snapshots):
     """Take the last snapshots; negating an unsigned count would give a large number."""
     return snapshots[-int(count) :]
+
+
+def _is_no_worse(score, snapshots, lower_is_better):
+    """Return whether a score is no worse than that of the worst snapshot.
+
+    No score, or NaN, is worse than all others. Without snapshots, every score counts.
+    """
+    scores = [_as_gain(snapshot["score"], lower_is_better) for snapshot in snapshots]
+    return not scores or _as_gain(score, lower_is_better) >= min(scores)
+
+
+def _as_gain(score, lower_is_better):
+    """Flip a score's sign if needed, so that higher is better."""
+    if score is None or math.isnan(score):
+        return -math.inf
+    return -score if lower_is_better else score
+
+
+def column_of(method, row):
+    """Return the name of the monitored history column."""
+    if method.monitor != "auto":
+        return method.monitor
+    return "valid_loss" if "valid_loss" in row else "train_loss"
+
+
+def read_monitor(method, row):
+    """Return the number that an epoch's row holds in the monitored column.
+
+    It may be missing if no decision depends on it.
+    """
+    monitor = column_of(method, row)
+    value = row.get(monitor)
+    if isinstance(value, Real):
+        return float(value)
+    if value is None and method.monitor == "auto" and not _decides(method):
+        return None
+    columns = sorted(name for name, held in row.items() if isinstance(held, float))
+    found = f"holds {value!r}" if monitor in row else "is missing"
+    raise ValueError(
+        f"The column monitor={monitor!r} {found} in the net's history at the end of "
+        f"epoch {row.get('epoch')}; there are {columns}. Name one of these, or put "
+        "the callback that records it before this one."
+    )
+
+
+def _decides(method):
+    """Return whether what is monitored ends cycles or chooses their networks."""
+    return method.reinit_every == "plateau" or method.load_best
+
+
+def check_best(method):
+    """Refuse a cycle without a best epoch, if one is needed."""
+    cycles = method.cycles_
+    if cycles.plateau.best is None and _decides(method):
+        raise ValueError(
+            f"The column monitor={method.monitor!r} was never finite in the last "
+            f"{cycles.plateau.misses} epochs (now {cycles.score}), so this cycle has "
+            "no best epoch. Monitor another column, lower the learning rate, or scale "
+            "the inputs."
+        )

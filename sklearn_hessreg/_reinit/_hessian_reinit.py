@@ -10,22 +10,27 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
 
 from sklearn_hessreg._hessian import without_ddp
-from sklearn_hessreg._reinit._cycles import Cycles, Snapshot, is_cycle_over
+from sklearn_hessreg._reinit._cycles import (
+    Cycles,
+    Snapshot,
+    check_best,
+    column_of,
+    is_cycle_over,
+    read_monitor,
+)
 from sklearn_hessreg._reinit._event import Event, describe_event
 from sklearn_hessreg._reinit._method_parameters import (
     CALLBACK_CONSTRAINTS,
     document_parameters,
 )
-from sklearn_hessreg._reinit._monitor import (
-    column_of,
+from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
+from sklearn_hessreg._reinit._snapshots import (
+    average,
     cut_off,
     end_cycle,
-    read_monitor,
     resume,
     watch_epoch,
 )
-from sklearn_hessreg._reinit._ranks import ranks_in, share_epoch
-from sklearn_hessreg._reinit._snapshots import average, take_weights
 from sklearn_hessreg._reinit._trained_module import (
     has_lazy_parameters,
     initialise_lazy_parameters,
@@ -182,7 +187,7 @@ class HessianReinit(Callback):
         reinit_until: int | None = None,
         hessian_samples: int | None = 256,
         optimizer_state: OptimizerState = "reset",
-        monitor: str | None = "auto",
+        monitor: str = "auto",
         lower_is_better: bool = True,
         load_best: bool = False,
         tol: float = 1e-4,
@@ -240,59 +245,9 @@ class HessianReinit(Callback):
         return bounded and len(self.cycles_.kept) >= self.n_snapshots
 
     @property
-    def is_due(self) -> bool:
-        """Whether the next epoch begins with a re-initialisation."""
-        return self.cycles_.is_due
-
-    def is_cycle_over(self, plateaued: bool) -> bool:
-        """Return whether the epoch that is ending ends a cycle; with ``k=0`` none does.
-
-        Call this if you train the net with ``monitor=None``, in the ``on_epoch_end`` of
-        a callback after this one. ``plateaued`` says whether what you watch there has
-        reached its plateau; with an integer ``reinit_every`` it does not matter.
-        """
-        progress = self.cycles_.progress
-        over = is_cycle_over(progress, self.reinit_every, self.reinit_until, plateaued)
-        return over and self.k > 0
-
-    def end_cycle(self, net: Any, score: float | None) -> None:
-        """Keep a snapshot of the net as it is; the next epoch begins with an event.
-
-        ``score`` is the cycle's score, for its record. The oldest snapshot beyond
-        ``n_snapshots`` is dropped.
-        """
-        weights = take_weights(unwrapped(net).module_)
-        self.cycles_ = self.cycles_.end_cycle(weights, score, self.n_snapshots)
-
-    def members(self, net: Any, score: float | None) -> list[Snapshot]:
-        """List the snapshots that predict, with ``monitor=None``.
-
-        These are the kept snapshots and, if it counts, the network in training. It
-        counts if it has been trained since the last cycle ended and ``score``, its
-        cycle's, is no worse than the worst snapshot's. It also counts if there is no
-        snapshot.
-        """
-        cycles = self.cycles_
-        counts = cycles.is_under_way and cycles.counts(score, self.lower_is_better)
-        if cycles.kept and not counts:
-            return cycles.members(self.n_snapshots)
-        weights = take_weights(unwrapped(net).module_)
-        return cycles.members(self.n_snapshots, cycles.snapshot(weights, score))
-
-    def forget_snapshots(self) -> None:
-        """Begin a new training from the net's weights.
-
-        There are no snapshots then, no event is due and a new cycle begins. Epoch and
-        cycle counts continue.
-        """
-        self.cycles_ = self.cycles_.forget()
-
-    def forget_scores(self) -> None:
-        """Forget the snapshots' scores, if another quantity is watched from now on.
-
-        A cycle that is cut off then counts, whatever its score.
-        """
-        self.cycles_ = self.cycles_.without_scores()
+    def has_ended_training(self) -> bool:
+        """Whether training has ended because all ``n_snapshots`` are kept."""
+        return self.is_complete and self.cycles_.is_due
 
     def average(self, net: Any, X: Any, method: str = "predict_proba") -> Any:
         """Average the predictions of all snapshots.
@@ -317,9 +272,8 @@ class HessianReinit(Callback):
         if not snapshots:
             raise NotFittedError(
                 "There is no snapshot to predict with: the net has not been trained "
-                f"with this callback, or with k=0 (now k={self.k!r}), or whoever "
-                "trains it has not ended a cycle. Call the net's fit first, or its "
-                f"own {method}."
+                f"with this callback, or with k=0 (now k={self.k!r}). Call the net's "
+                f"fit first, or its own {method}."
             )
         module = unwrapped(net).module_
         if without_ddp(net.module_) is not net.module_:
@@ -356,8 +310,7 @@ class HessianReinit(Callback):
         net = unwrapped(net)
         if self.k > 0 and not has_lazy_parameters(net):
             self._event(net).check()
-        if self._watches:
-            self.cycles_ = resume(self, net.module_)
+        self.cycles_ = resume(self, net.module_)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Re-initialise, if an event is due at the start of this epoch."""
@@ -388,13 +341,36 @@ class HessianReinit(Callback):
         progress = self.cycles_.progress
         if progress.ended < progress.epochs:
             self._end_epoch(net, cut=True)
-        if self._watches and self.cycles_.is_under_way:
+        self._cut_off_cycle(net)
+
+    def _cut_off_cycle(self, net):
+        """Keep the network of a cycle under way if it counts; restore the last kept."""
+        if self.k > 0 and self.cycles_.is_under_way:
             self.cycles_ = cut_off(self, unwrapped(net).module_)
 
     @property
     def _watches(self):
-        """Whether the callback ends the cycles itself."""
-        return self.k > 0 and self.monitor is not None
+        """Whether the epochs are compared with each other."""
+        return self.k > 0
+
+    def _read_score(self, net):
+        """Return the monitored value of the epoch that has ended."""
+        read = partial(read_monitor, self, net.history[-1])
+        return share_epoch(ranks_in(self.rows), unwrapped(net).module_, read)
+
+    def _has_plateaued(self, net):
+        """Return whether the monitored value has reached a plateau."""
+        return self.cycles_.plateau.is_reached(self.n_iter_no_change)
+
+    def _is_cycle_over(self, net):
+        """Return whether the epoch that has ended ends a cycle; with k=0 none does."""
+        progress, plateaued = self.cycles_.progress, self._has_plateaued(net)
+        over = is_cycle_over(progress, self.reinit_every, self.reinit_until, plateaued)
+        return over and self.k > 0
+
+    def _check_best(self, net):
+        """Refuse a cycle without a best epoch, if one is needed."""
+        check_best(self)
 
     def _event(self, net):
         """Create an event with these hyperparameters."""
@@ -420,11 +396,10 @@ class HessianReinit(Callback):
         row = net.history[-1]
         if not self._watches or (cut and column_of(self, row) not in row):
             return False
-        module, ranks = unwrapped(net).module_, ranks_in(self.rows)
-        score = share_epoch(ranks, module, partial(read_monitor, self, row))
-        self.cycles_ = watch_epoch(self, module, score)
-        plateaued = self.cycles_.plateau.is_reached(self.n_iter_no_change)
-        if not self.is_cycle_over(plateaued):
+        module = unwrapped(net).module_
+        self.cycles_ = watch_epoch(self, module, self._read_score(net))
+        if not self._is_cycle_over(net):
             return False
+        self._check_best(net)
         self.cycles_ = end_cycle(self, module)
         return True

@@ -158,12 +158,11 @@ PARAMETERS = {
 }
 OF_THE_CALLBACK = {  # the estimators describe these themselves, or lack them
     "monitor": Parameter(
-        [str, None],
+        [str],
         "str",
         "Column of the net's history to watch. A callback that writes it must come "
         'before this one. ``"auto"`` is ``"valid_loss"``, or ``"train_loss"`` if the '
-        "net has no validation data; an integer ``reinit_every`` needs neither. With "
-        "None, whoever trains the net ends the cycles by calling :meth:`end_cycle`.",
+        "net has no validation data; an integer ``reinit_every`` needs neither.",
     ),
     "lower_is_better": Parameter(
         ["boolean"], "bool", "Whether the column holds losses, not scores."

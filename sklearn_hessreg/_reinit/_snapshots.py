@@ -1,6 +1,9 @@
-"""Snapshots: take a network's weights as arrays, write back, compare and average."""
+"""Networks as arrays: take and write back, hold a cycle's best, keep, average.
 
-import math
+Some functions take the callback, whose hyperparameters and cycles they read, and the
+module in training. They return the updated cycles.
+"""
+
 from copy import deepcopy
 
 import numpy as np
@@ -14,8 +17,29 @@ def take_weights(module):
 
 
 def write_weights(module, weights):
-    """Write such arrays back into a module."""
-    module.load_state_dict({name: _to_tensor(w) for name, w in weights.items()})
+    """Write such arrays, or tensors, back into a module.
+
+    numpy copies what it can: torch copies large tensors in several threads, and a
+    process that has only loaded a model could not fork after that.
+    """
+    held = module.state_dict()
+    if all(_is_plain(name, held.get(name)) for name in weights):
+        for name, value in weights.items():
+            value = value.cpu() if isinstance(value, torch.Tensor) else value
+            np.copyto(held[name].numpy(), np.asarray(value))
+    else:
+        module.load_state_dict({name: _to_tensor(w) for name, w in weights.items()})
+
+
+def _is_plain(name, value):
+    """Return whether numpy can write this part of a module's state in place."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.device.type == "cpu"
+        and value.layout == torch.strided
+        and value.dtype != torch.bfloat16
+        and not name.endswith("_extra_state")  # the module has its own way to set it
+    )
 
 
 def has_weights(module, weights):
@@ -46,20 +70,51 @@ def _to_tensor(array):
     return torch.from_numpy(np.array(array))  # torch warns about read-only memory
 
 
-def is_no_worse(score, snapshots, lower_is_better):
-    """Return whether a score is no worse than that of the worst snapshot.
+def watch_epoch(method, module, score):
+    """Compare an epoch with the others of its cycle, and hold the best weights."""
+    cycles = method.cycles_.watch(score, method.tol, method.lower_is_better)
+    if method.load_best and cycles.plateau.is_best:
+        cycles = cycles.with_best(take_weights(module))
+    return cycles
 
-    No score, or NaN, is worse than all others. Without snapshots, every score counts.
+
+def end_cycle(method, module):
+    """Restore the cycle's best weights, if they are held, and keep a snapshot."""
+    cycles = method.cycles_
+    if cycles.best is not None:
+        write_weights(module, cycles.best)
+    weights = take_weights(module)
+    return cycles.end_cycle(weights, cycles.final_score, method.n_snapshots)
+
+
+def cut_off(method, module):
+    """End the training in mid-cycle; another training may resume the cycle.
+
+    The module gets the last snapshot's weights. That is this cycle's, if it counts.
     """
-    scores = [_as_gain(snapshot["score"], lower_is_better) for snapshot in snapshots]
-    return not scores or _as_gain(score, lower_is_better) >= min(scores)
+    cycles = method.cycles_
+    weights = current = take_weights(module)
+    counts = cycles.counts(cycles.final_score, method.lower_is_better)
+    if not counts:
+        weights = cycles.kept[-1]["weights"]
+    elif cycles.best is not None:
+        weights = cycles.best
+    if weights is not current:
+        write_weights(module, weights)
+    return cycles.cut_off(
+        weights if counts else None, None if weights is current else current
+    )
 
 
-def _as_gain(score, lower_is_better):
-    """Flip a score's sign if needed, so that higher is better."""
-    if score is None or math.isnan(score):
-        return -math.inf
-    return -score if lower_is_better else score
+def resume(method, module):
+    """Resume the cycle that the end of the last training cut off."""
+    cycles = method.cycles_
+    if cycles.suspended is None:
+        return cycles
+    # a module that has changed since then is trained as it is
+    if has_weights(module, method.snapshots_[-1]["weights"]):
+        write_weights(module, cycles.suspended)
+    return cycles.resume()
 
 
 def average(net, module, snapshots, method, X):

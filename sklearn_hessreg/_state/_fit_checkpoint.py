@@ -8,7 +8,6 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
 from sklearn_hessreg._hessian import ranks_of, without_ddp
-from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._state._callback_state import pickles_of
 from sklearn_hessreg._state._description import describe_net
 from sklearn_hessreg._state._file import StateFile
@@ -87,10 +86,11 @@ class FitCheckpoint(Callback):
     neither weights nor buffers are not stored.
 
     The file stays after an interruption or an error. skorch uses the same exception for
-    Ctrl-C and for a callback that ends the training. Only for its EarlyStopping and for
-    :class:`HessianReinit` is it known that training has ended. If any other callback
-    ends the training, the file of the last epoch but one stays. Call ``fit`` again to
-    reach the same end, or delete the file.
+    Ctrl-C and for a callback that ends the training. That training has ended is known
+    of its EarlyStopping, and of a callback whose attribute ``has_ended_training`` is
+    true, as :class:`HessianReinit` has it. If any other callback ends the training, the
+    file of the last epoch but one stays. Call ``fit`` again to reach the same end, or
+    delete the file.
 
     ``partial_fit`` resumes in the same way, and so does ``fit`` with
     ``warm_start=True``. Each call is a training of its own, recognised by the weights
@@ -272,9 +272,7 @@ def _has_stopped(callback):
     """Return whether a callback has ended the training, by its interrupt."""
     if isinstance(callback, EarlyStopping):
         return callback.misses_ >= callback.patience
-    if isinstance(callback, HessianReinit):
-        return callback.is_complete and callback.is_due
-    return False
+    return getattr(callback, "has_ended_training", False)
 
 
 def _what_cannot_be_pickled(state, error):

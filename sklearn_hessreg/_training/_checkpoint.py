@@ -53,7 +53,7 @@ class Checkpoint(Callback):
     def _is_time(self, net):
         """Return whether a write is due; L-BFGS has memory of its own within a run."""
         if net.spec.solver == "lbfgs":
-            return dict(net.callbacks_)["hessian_reinit"].is_due
+            return net.method.cycles_.is_due
         return net.n_epochs_begun_ % self.every == 0
 
     def _write(self, net):

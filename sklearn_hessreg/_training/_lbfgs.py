@@ -158,7 +158,7 @@ class Run:
         """End an epoch and begin another, unless a cycle ended with it."""
         self.write(self.x)
         self.end_epoch()
-        if dict(self.net.callbacks_)["hessian_reinit"].is_due:
+        if self.net.method.cycles_.is_due:
             raise CycleOver
         self.net.notify("on_epoch_begin", **self.datasets)
 

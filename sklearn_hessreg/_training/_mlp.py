@@ -154,6 +154,7 @@ class StackedMLP:
 
     def __init__(self, snapshots, module, device):
         self.activation = module.activation
+        self.n_networks = len(snapshots)
         self.layers = []
         for i in range(len(module.layers)):
             W, b = (

@@ -7,11 +7,10 @@ from functools import partial
 import torch
 
 from sklearn_hessreg._hessian import ALONE
-from sklearn_hessreg._reinit import HessianReinit
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
-from sklearn_hessreg._training._convergence import Convergence
+from sklearn_hessreg._training._epoch_end import Curves, ReinitOrStop
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._mlp import MLP, StackedMLP
 from sklearn_hessreg._training._sharded import average_gradients, average_loss
@@ -21,7 +20,7 @@ from sklearn_hessreg._training._shortcuts import (
     can_bypass_autograd,
     forward,
 )
-from sklearn_hessreg._training._state import capture, restore, to_plain, write_weights
+from sklearn_hessreg._training._state import capture, restore, to_plain
 from sklearn_hessreg._training._uncompiled import SGD
 from sklearn_hessreg._validation import check_device
 
@@ -47,7 +46,7 @@ class MLPNet(ShortcutNet):
         self.begin_training(None)
         # the optimizer's first parameter group holds only the weights
         self.decay_in_optimizer_ = self.spec.solver in ("adam", "sgd")
-        self.snapshots_, self.stacked_, self.held_out_ = None, None, None
+        self.stacked_, self.held_out_ = None, None
         return self
 
     def begin_training(self, batch_order):
@@ -205,25 +204,22 @@ class MLPNet(ShortcutNet):
         if training and not math.isfinite(loss := loss.item()):
             raise ValueError(f"The training loss became {loss} {self._advice()}")
 
-    def select_predictors(self, goes_on):
-        """Set which networks predict at this point of the training.
+    @property
+    def method(self):
+        """The callback that re-initialises or stops."""
+        return dict(self.callbacks_)["hessian_reinit"]
 
-        These are the snapshots of the finished cycles and, if it counts, the network in
-        training. Unless training `goes_on`, the module becomes the last of them.
-        """
-        callbacks = dict(self.callbacks_)
-        method = callbacks["hessian_reinit"]
-        self.snapshots_, self.stacked_ = None, None
-        if method.k == 0:
-            return
-        monitored = callbacks["convergence"].monitored(self)
-        self.snapshots_ = method.members(self, monitored)
-        latest = self.snapshots_[-1]
-        finished = any(latest is snapshot for snapshot in method.snapshots_)
-        if finished and not goes_on:
-            write_weights(self.module_, latest["weights"])
-        if len(self.snapshots_) > 1 or (finished and goes_on):
-            self.stacked_ = StackedMLP(self.snapshots_, self.module_, self.device)
+    @property
+    def snapshots_(self):
+        """The networks kept, of which the last is the module; empty with k=0."""
+        return self.method.snapshots_
+
+    def end_here(self):
+        """Become what predicts if training ends at this point."""
+        self.module_.eval()
+        self.method.end_here(self)
+        if len(networks := self.snapshots_) > 1:
+            self.stacked_ = StackedMLP(networks, self.module_, self.device)
 
     def check_weights(self):
         """Refuse weights that are not finite."""
@@ -279,15 +275,13 @@ class MLPNet(ShortcutNet):
         spec = dumped["spec"]
         build_net(replace(spec, device=_device_or_cpu(spec.device)), self)
         restore(self, dumped["state"])
-        self.module_.eval()
-        self.select_predictors(goes_on=True)
+        self.end_here()
 
     def copy(self):
-        """Copy the net as it is; further training does not change the copy."""
+        """Copy the net as if training ended here; training on leaves it as it is."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
         restore(net, {**capture(self), "position": None})
-        net.module_.eval()
-        net.select_predictors(goes_on=True)
+        net.end_here()
         return net
 
 
@@ -357,7 +351,7 @@ def _optimizer(spec):
 
 
 def _callbacks(spec):
-    """List the method, the stopping rule (which only sets a flag) and the user's."""
+    """List what records, the method with the stopping rule, and the user's."""
     for given in spec.skorch_callbacks:
         callback = given[-1] if isinstance(given, tuple) else given
         if isinstance(callback, FitCheckpoint):
@@ -367,17 +361,20 @@ def _callbacks(spec):
                 "estimator."
             )
     return [
+        ("curves", Curves()),
         (
             "hessian_reinit",
-            HessianReinit(
+            ReinitOrStop(
                 **spec.method,
-                monitor=None,
+                monitor=spec.score_column if spec.early_stopping else "train_loss",
                 lower_is_better=not spec.early_stopping,
+                load_best=spec.early_stopping,
+                tol=spec.tol,
+                n_iter_no_change=spec.n_iter_no_change,
                 random_state=spec.seed,
                 # each row is fetched from the rank that holds it
                 rows="replicated" if spec.distributed else None,
             ),
         ),
-        ("convergence", Convergence(spec)),
         *spec.skorch_callbacks,
     ]

@@ -92,7 +92,8 @@ def _begin(net, state):
         return
     if state is not None:
         continue_from(net, state)
-    dict(net.callbacks_)["convergence"].begin_training(net)
+    dict(net.callbacks_)["curves"].begin_training(net.spec)
+    net.method.begin_training(net)
     # new dropout masks in each call
     rank = net.ranks_.rank
     net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch + (rank << 40))
@@ -127,13 +128,12 @@ def _end(net, n_callbacks):
     """Drop what belongs to this training alone; warn if it was interrupted."""
     del net.callbacks_[len(net.callbacks_) - n_callbacks :]
     net.train_split, net.iterator_train__order = None, None
-    finished = dict(net.callbacks_)["convergence"].n_iter_
+    finished = dict(net.callbacks_)["curves"].n_iter_
     begun = net.n_epochs_begun_
     stopped = net.stop_training_
     net.held_out_ = net.split_.held_out if net.spec.oob_score else None
     net.begin_training(None)
     net.stop_training_, net.is_interrupted_ = stopped, finished < begun
-    net.module_.eval()
     if net.history:
         net.history[-1]["batches"] = []
     if finished == 0:
@@ -143,4 +143,4 @@ def _end(net, n_callbacks):
             f"Training interrupted by user in epoch {net.epoch}, whose finished "
             "batches are kept."
         )
-    net.select_predictors(goes_on=net.spec.keep_optimizer)
+    net.end_here()

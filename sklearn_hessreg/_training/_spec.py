@@ -83,6 +83,13 @@ class TrainingSpec:
         return name if isinstance(name, str) else "score"
 
     @property
+    def watched(self):
+        """What decides when training has converged, by name."""
+        if not self.early_stopping:
+            return "training loss"
+        return getattr(self.scoring, "__name__", None) or repr(self.scoring)
+
+    @property
     def hidden_layer_sizes(self):
         """The units of the hidden layers."""
         return self.layer_units[1:-1]

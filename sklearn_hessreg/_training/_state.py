@@ -14,6 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
 from torch.utils._pytree import tree_map, tree_map_only
 
+from sklearn_hessreg._reinit import write_weights
 from sklearn_hessreg._state import callback_state, load_callback_state
 
 KEPT_ROWS = 1000  # of the history, if every epoch is a call of its own
@@ -111,7 +112,7 @@ def to_arrays(state):
 
 def _own_callbacks(net):
     """Map names to the callbacks that every spec brings with it."""
-    names = {"hessian_reinit", "convergence"}
+    names = {"curves", "hessian_reinit"}
     names.update(name for name, _ in net._default_callbacks)
     return {name: callback for name, callback in net.callbacks_ if name in names}
 
@@ -179,20 +180,6 @@ def _return_to(net, position):
     net.module_.dropout.generator.set_state(_copies(position["dropout"]))
     net.n_epochs_begun_ = position["n_epochs_begun"]
     net.stop_training_ = position["stop_training"]
-
-
-@torch.no_grad()
-def write_weights(module, weights):
-    """Overwrite a module's weights."""
-    for name, parameter in module.state_dict().items():
-        value = weights[name]
-        if parameter.device.type == "cpu":
-            # with numpy: torch copies large tensors in several threads, and a process
-            # that has only loaded a model could not fork after that
-            value = value.cpu() if isinstance(value, torch.Tensor) else value
-            np.copyto(parameter.numpy(), np.asarray(value))
-        else:
-            parameter.copy_(torch.as_tensor(value))
 
 
 def _copies(value):

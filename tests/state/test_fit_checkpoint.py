@@ -503,6 +503,26 @@ def test_a_training_that_fails_before_its_first_epoch_blocks_no_other(interrupte
     assert not path.exists()
 
 
+class Enough(Callback):
+    """Ends the training after three epochs."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            self.has_ended_training = True
+            raise KeyboardInterrupt
+
+
+class SilentlyEnough(Enough):
+    has_ended_training = property(lambda self: False, lambda self, value: None)
+
+
+@pytest.mark.parametrize("kind", [Enough, SilentlyEnough])
+def test_a_callback_that_ends_the_training_may_say_so(tmp_path, kind):
+    path = tmp_path / "state"
+    make(path, callbacks=[kind()]).fit(X, Y)
+    assert path.exists() == (kind is SilentlyEnough)
+
+
 def test_a_kept_checkpoint_holds_the_end(tmp_path, monkeypatch):
     path = tmp_path / "state"
     keep = {"callbacks__resume__keep": True}

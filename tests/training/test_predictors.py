@@ -220,13 +220,14 @@ def test_batches_join_to_the_mean_of_all_rows(n_rows, container):
 
 def test_no_more_rows_than_a_batch_pass_the_networks_at_once(monkeypatch):
     clf, sizes = make().fit(X, Y), []
-    stacked = clf.net_.stacked_
+    kind = type(clf.net_.stacked_)
+    call = kind.__call__
 
-    def count(rows):
+    def count(stacked, rows):
         sizes.append(len(rows))
-        return stacked(rows)
+        return call(stacked, rows)
 
-    monkeypatch.setattr(clf.net_, "stacked_", count)
+    monkeypatch.setattr(kind, "__call__", count)
     clf.predict_proba(np.resize(X, (3000, 4)))
     assert sizes == [256] * 11 + [184]
 
