@@ -29,7 +29,7 @@ from sklearn_hessreg._check_labels import (
 )
 from sklearn_hessreg._heads import Logistic, RobustLogistic, RobustSoftmax, Softmax
 from sklearn_hessreg._label_quality import normalized_margin
-from sklearn_hessreg._reinit import document_parameters
+from sklearn_hessreg._reinit import Parameter, document_parameters
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
@@ -55,8 +55,31 @@ from sklearn_hessreg._validation import (
     weight_by_class,
 )
 
+_OWN_PARAMETERS = {
+    "loss": Parameter(
+        [StrOptions(set(get_args(ClassifierLoss)))],
+        '{"log_loss", "gce"}',
+        "The loss to minimise: the cross-entropy, or the generalised cross-entropy "
+        "[2]_, :math:`(1 - p^q) / q`, where p is the probability of the given label. "
+        '``"gce"`` helps with many classes and many wrong labels, because labels that '
+        "the network finds improbable pull less.",
+    ),
+    "class_weight": Parameter(
+        [dict, StrOptions({"balanced"}), None],
+        'dict or "balanced"',
+        "Class weights, multiplied by the sample weights.",
+    ),
+    "gce_q": Parameter(
+        [Interval(Real, 0, 1, closed="right")],
+        "float",
+        'The exponent q of ``loss="gce"``, in (0, 1]. The closer it is to 0, the '
+        "closer the loss is to the cross-entropy. At 1 the loss is 1 - p, which takes "
+        "the most epochs.",
+    ),
+}
 
-@document_parameters(TRAINING_PARAMETERS)
+
+@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS)
 class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron classifier regularised by exact Hessians.
 
@@ -82,60 +105,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     Parameters
     ----------
-    %(hidden_layer_sizes)s
-    %(activation)s
-    loss : {"log_loss", "gce"}, default="log_loss"
-        The loss to minimise: the cross-entropy, or the generalised cross-entropy [2]_,
-        :math:`(1 - p^q) / q`, where p is the probability of the given label. ``"gce"``
-        helps with many classes and many wrong labels, because labels that the network
-        finds improbable pull less.
-    %(early_stopping)s
-    %(k)s
-    %(n)s
-    %(n_snapshots)s
-    %(max_iter)s
-    %(random_state)s
-    %(reinit_every)s
-    %(reinit_until)s
-    %(n_iter_no_change)s
-    %(tol)s
-    %(scoring)s
-    %(validation_fraction)s
-    %(importance)s
-    %(curvature)s
-    %(hessian_samples)s
-    %(optimizer_state)s
-    %(initializer)s
-    %(granularity)s
-    %(scope)s
-    %(aggregation)s
-    %(solver)s
-    %(alpha)s
-    %(batch_size)s
-    %(learning_rate)s
-    %(learning_rate_init)s
-    %(power_t)s
-    %(momentum)s
-    %(nesterovs_momentum)s
-    %(beta_1)s
-    %(beta_2)s
-    %(epsilon)s
-    %(max_fun)s
-    %(shuffle)s
-    %(warm_start)s
-    %(verbose)s
-    class_weight : dict or "balanced", default=None
-        Class weights, multiplied by the sample weights.
-    gce_q : float, default=0.5
-        The exponent q of ``loss="gce"``, in (0, 1]. The closer it is to 0, the closer
-        the loss is to the cross-entropy. At 1 the loss is 1 - p, which takes the most
-        epochs.
-    %(dropout)s
-    %(device)s
-    %(skorch_callbacks)s
-    %(distributed)s
-    %(oob_score)s
-    %(checkpoint)s
+    %(parameters)s
 
     Attributes
     ----------
@@ -282,9 +252,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     _parameter_constraints: dict = {
         **BaseHessianRegularizedMLP._parameter_constraints,
-        "loss": [StrOptions(set(get_args(ClassifierLoss)))],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "gce_q": [Interval(Real, 0, 1, closed="right")],
+        **{name: p.constraints for name, p in _OWN_PARAMETERS.items()},
     }
 
     def __init__(

@@ -29,7 +29,7 @@ from sklearn_hessreg._check_targets import (
 from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._label_quality import residual_quality
-from sklearn_hessreg._reinit import document_parameters
+from sklearn_hessreg._reinit import Parameter, document_parameters
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import TRAINING_PARAMETERS
 from sklearn_hessreg._typing import (
@@ -54,8 +54,27 @@ from sklearn_hessreg._validation import (
     drop_weightless,
 )
 
+_OWN_PARAMETERS = {
+    "loss": Parameter(
+        [StrOptions(set(get_args(Loss)))],
+        "str",
+        'The loss to minimise: half the squared error; ``"poisson"``, half the Poisson '
+        "deviance (the network then outputs the logarithm of the mean); "
+        '``"absolute_error"``; or ``"huber"``, the Huber loss. The last two are robust '
+        "to wrong targets; MLPRegressor lacks them. The absolute error has no "
+        "curvature in the outputs, so the output layer's Hessian is zero: choose "
+        "another ``importance`` with it.",
+    ),
+    "delta": Parameter(
+        [Interval(Real, 0, None, closed="neither")],
+        "float",
+        "Error from which the Huber loss is linear, in the units of ``y``. Only used "
+        'with ``loss="huber"``.',
+    ),
+}
 
-@document_parameters(TRAINING_PARAMETERS)
+
+@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS)
 class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron regressor regularised by exact Hessians.
 
@@ -80,59 +99,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     Parameters
     ----------
-    loss : str, default="squared_error"
-        The loss to minimise: half the squared error; ``"poisson"``, half the Poisson
-        deviance (the network then outputs the logarithm of the mean);
-        ``"absolute_error"``; or ``"huber"``, the Huber loss. The last two are robust
-        to wrong targets; MLPRegressor lacks them. The absolute error has no curvature
-        in the outputs, so the output layer's Hessian is zero: choose another
-        ``importance`` with it.
-    %(hidden_layer_sizes)s
-    %(activation)s
-    %(early_stopping)s
-    %(k)s
-    %(n)s
-    %(n_snapshots)s
-    %(max_iter)s
-    %(random_state)s
-    %(reinit_every)s
-    %(reinit_until)s
-    %(n_iter_no_change)s
-    %(tol)s
-    %(scoring)s
-    %(validation_fraction)s
-    %(importance)s
-    %(curvature)s
-    %(hessian_samples)s
-    %(optimizer_state)s
-    %(initializer)s
-    %(granularity)s
-    %(scope)s
-    %(aggregation)s
-    %(solver)s
-    %(alpha)s
-    %(batch_size)s
-    %(learning_rate)s
-    %(learning_rate_init)s
-    %(power_t)s
-    %(momentum)s
-    %(nesterovs_momentum)s
-    %(beta_1)s
-    %(beta_2)s
-    %(epsilon)s
-    %(max_fun)s
-    %(shuffle)s
-    %(warm_start)s
-    %(verbose)s
-    delta : float, default=1.0
-        Error from which the Huber loss is linear, in the units of ``y``. Only used
-        with ``loss="huber"``.
-    %(dropout)s
-    %(device)s
-    %(skorch_callbacks)s
-    %(distributed)s
-    %(oob_score)s
-    %(checkpoint)s
+    %(parameters)s
 
     Attributes
     ----------
@@ -248,8 +215,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     _parameter_constraints: dict = {
         **BaseHessianRegularizedMLP._parameter_constraints,
-        "loss": [StrOptions(set(get_args(Loss)))],
-        "delta": [Interval(Real, 0, None, closed="neither")],
+        **{name: p.constraints for name, p in _OWN_PARAMETERS.items()},
     }
 
     def __init__(

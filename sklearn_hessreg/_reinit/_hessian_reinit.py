@@ -62,26 +62,7 @@ class HessianReinit(Callback):
 
     Parameters
     ----------
-    %(k)s
-    %(n)s
-    %(aggregation)s
-    %(initializer)s
-    %(granularity)s
-    %(scope)s
-    %(curvature)s
-    %(importance)s
-    %(reinit_every)s
-    %(n_snapshots)s
-    %(reinit_until)s
-    %(hessian_samples)s
-    %(optimizer_state)s
-    %(monitor)s
-    %(lower_is_better)s
-    %(load_best)s
-    %(tol)s
-    %(n_iter_no_change)s
-    %(random_state)s
-    %(rows)s
+    %(parameters)s
 
     Attributes
     ----------

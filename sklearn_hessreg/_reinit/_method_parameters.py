@@ -206,21 +206,20 @@ CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
 
 
 def document_parameters(further=OF_THE_CALLBACK):
-    """Return a decorator that replaces markers such as %(k)s in a class docstring.
+    """Return a decorator that describes a class's parameters in its docstring.
 
-    It knows the method's hyperparameters and the `further` ones.
+    The marker %(parameters)s becomes one entry for each parameter of the signature, in
+    its order: the method's hyperparameters and the `further` ones.
     """
     known = PARAMETERS | further
 
     def document(cls):
-        defaults = {name: p.default for name, p in signature(cls).parameters.items()}
-
-        def describe(marker):
-            margin, name = marker.groups()
-            return indent(known[name].describe(name, defaults[name]), margin)
-
         if cls.__doc__ is not None:  # python -OO
-            cls.__doc__ = re.sub(r"(?m)^( *)%\((\w+)\)s$", describe, cls.__doc__)
+            parameters = signature(cls).parameters.items()
+            entries = "\n".join(known[n].describe(n, p.default) for n, p in parameters)
+            margin = re.search(r"( *)%\(parameters\)s", cls.__doc__)[1]
+            marker = f"{margin}%(parameters)s"
+            cls.__doc__ = cls.__doc__.replace(marker, indent(entries, margin))
         return cls
 
     return document
