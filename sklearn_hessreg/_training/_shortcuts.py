@@ -19,6 +19,8 @@ They are computed only for plain layers, without hooks and without callbacks tha
 at batches.
 """
 
+from functools import cache
+
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -78,20 +80,27 @@ def can_bypass_autograd(net):
     """Check whether nothing observes batches, so autograd can be skipped.
 
     An activation without a derivative here, and anything changed since the net was
-    built, is left to autograd.
+    built, is left to autograd. This is asked in every epoch, which may last a
+    millisecond, so the modules are named here instead of looked for.
     """
     spec, module = net.spec, net.module_
+    if (
+        net.device != "cpu"
+        or spec.activation not in TIMES_DERIVATIVE
+        or type(module) is not MLP
+        or any(_has(c, hook) for _, c in net.callbacks_ for hook in BATCH_HOOKS)
+        or any(GLOBAL_HOOKS)
+        or torch.is_anomaly_enabled()
+    ):
+        return False
+    layers, dropout = module.layers, module.dropout
     return (
-        net.device == "cpu"
-        and spec.activation in TIMES_DERIVATIVE
-        and not any(_has(c, hook) for _, c in net.callbacks_ for hook in BATCH_HOOKS)
-        and not torch.is_anomaly_enabled()
-        and not any(GLOBAL_HOOKS)
-        and type(module) is MLP
-        and module.dropout.p == 0
-        and all(type(layer) is Linear for layer in module.layers)
-        and not any(_is_watched_module(m) for m in module.modules())
-        and not any(_is_watched_parameter(p) for p in module.parameters())
+        dropout.p == 0
+        and all(type(layer) is Linear for layer in layers)
+        and not any(map(_is_watched_module, (module, layers, dropout, *layers)))
+        and not any(
+            _is_watched_parameter(p) for x in layers for p in (x.weight, x.bias)
+        )
         and _is_plain_criterion(net.criterion_, spec.head.criterion)
     )
 
@@ -115,13 +124,17 @@ def _is_watched_parameter(p):
 
 def _is_plain_criterion(criterion, make):
     """Return whether a criterion is as the head makes it, without hooks or options."""
-    made = make()
-    set_by_the_net = ("training", "reduction")
-    own, plain = (
-        {name: value for name, value in vars(c).items() if name not in set_by_the_net}
-        for c in (criterion, made)
+    made = _plain(make)
+    set_by_the_net = {"training": made.training, "reduction": made.reduction}
+    return type(criterion) is type(made) and vars(criterion) | set_by_the_net == vars(
+        made
     )
-    return type(criterion) is type(made) and own == plain
+
+
+@cache
+def _plain(make):
+    """Make a criterion to compare with."""
+    return make()
 
 
 def forward(layers, activation, X):
