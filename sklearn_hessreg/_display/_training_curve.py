@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: loss and validation score over the epochs, with events."""
+"""TrainingCurveDisplay: loss and validation score over the epochs, networks marked."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -22,8 +22,12 @@ if TYPE_CHECKING:  # matplotlib is imported only to draw
     from matplotlib.lines import Line2D
 
 
+TAIL = 5  # percent of the epochs that may lie beyond either limit of the axes
+FEW_EPOCHS = 20  # are all shown
+
+
 class TrainingCurveDisplay:
-    """Training loss and validation score, with the re-initialisations marked.
+    """Training loss and validation score, with the networks kept marked.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -34,8 +38,8 @@ class TrainingCurveDisplay:
         Training loss after each epoch.
     validation_scores : array-like of shape (n_epochs,), default=None
         Validation score after each epoch, NaN where there is none.
-    reinit_epochs : array-like of int, default=()
-        The epochs, counted from 1, that start with a re-initialisation.
+    snapshot_epochs : array-like of int, default=()
+        The last epochs, counted from 1, of the networks kept.
     score_name : str, default="accuracy"
         Name of the validation score.
 
@@ -48,9 +52,8 @@ class TrainingCurveDisplay:
         The figure.
     lines_ : list of matplotlib Line2D
         The curve in each of the axes.
-    events_ : list of matplotlib Line2D
-        The marks of the re-initialisations in each of the axes; empty if there are
-        none.
+    marks_ : list of matplotlib Line2D
+        The marks of the networks kept in each of the axes; empty if there are none.
 
     See Also
     --------
@@ -73,19 +76,19 @@ class TrainingCurveDisplay:
     axes_: "NDArray[Any]"
     figure_: "Figure | SubFigure"
     lines_: "list[Line2D]"
-    events_: "list[Line2D]"
+    marks_: "list[Line2D]"
 
     def __init__(
         self,
         *,
         loss_curve: Sequence[float] | NDArray[Any],
         validation_scores: Sequence[float] | NDArray[Any] | None = None,
-        reinit_epochs: Sequence[int] | NDArray[Any] = (),
+        snapshot_epochs: Sequence[int] | NDArray[Any] = (),
         score_name: str = "accuracy",
     ) -> None:
         self.loss_curve = loss_curve
         self.validation_scores = validation_scores
-        self.reinit_epochs = reinit_epochs
+        self.snapshot_epochs = snapshot_epochs
         self.score_name = score_name
 
     @classmethod
@@ -96,7 +99,7 @@ class TrainingCurveDisplay:
         name: str | None = None,
         ax: "Axes | Sequence[Axes] | NDArray[Any] | None" = None,
         line_kw: Style = None,
-        event_kw: Style = None,
+        mark_kw: Style = None,
     ) -> Self:
         """Draw the training of a fitted MLP.
 
@@ -111,8 +114,8 @@ class TrainingCurveDisplay:
             Where to draw, see :meth:`plot`.
         line_kw : dict, default=None
             Passed to matplotlib's ``plot`` for the curves.
-        event_kw : dict, default=None
-            Passed to matplotlib's ``plot`` for the marks of the re-initialisations.
+        mark_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the marks of the networks kept.
 
         Returns
         -------
@@ -127,10 +130,10 @@ class TrainingCurveDisplay:
         display = cls(
             loss_curve=[row["train_loss"] for row in rows],
             validation_scores=None if np.isnan(scores).all() else scores,
-            reinit_epochs=sorted({record["epoch"] for record in mlp.reinit_history_}),
+            snapshot_epochs=[snapshot.epoch for snapshot in mlp.net_.snapshots_],
             score_name=spec.score_name,
         )
-        return display.plot(ax, name=name, line_kw=line_kw, event_kw=event_kw)
+        return display.plot(ax, name=name, line_kw=line_kw, mark_kw=mark_kw)
 
     def plot(
         self,
@@ -138,7 +141,7 @@ class TrainingCurveDisplay:
         *,
         name: str | None = None,
         line_kw: Style = None,
-        event_kw: Style = None,
+        mark_kw: Style = None,
     ) -> Self:
         """Draw the curves.
 
@@ -152,9 +155,8 @@ class TrainingCurveDisplay:
             Label of the curves, for a legend that tells several estimators apart.
         line_kw : dict, default=None
             Passed to matplotlib's ``plot`` for the curves.
-        event_kw : dict, default=None
-            Passed to matplotlib's ``plot`` for the marks of the re-initialisations.
-            The marks are at the lower border, between the epochs before and after.
+        mark_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for the marks of the networks kept.
 
         Returns
         -------
@@ -167,40 +169,61 @@ class TrainingCurveDisplay:
             curves.append((f"validation\n{self.score_name}", self.validation_scores))
         self.axes_ = _panels(ax, len(curves))
         self.figure_ = self.axes_[0].figure
-        self.lines_, self.events_ = [], []
+        self.lines_, self.marks_ = [], []
         for panel, (label, values) in zip(self.axes_, curves, strict=True):
             epochs = np.arange(1, len(values) + 1)
-            line = plot_line(panel, epochs, np.asarray(values), name, line_kw)
+            # only the networks kept are marked
+            style = {"marker": "", **(line_kw or {})}
+            line = plot_line(panel, epochs, np.asarray(values), name, style)
             self.lines_.append(line)
-            self._mark_events(panel, line, event_kw)
+            self._mark_snapshots(panel, line, mark_kw)
+            _limit(
+                panel,
+                np.asarray(values, dtype=float),
+                shared=panel.lines[0] is not line,
+            )
             panel.set_ylabel(label, labelpad=1, linespacing=1.1)
             count_in_integers(panel.xaxis)
         self.axes_[-1].set_xlabel("epoch")
-        if name is not None or self.events_:
+        if name is not None or self.marks_:
             add_legend(self.axes_[0])
         return self
 
-    def _mark_events(self, ax, line, event_kw):
-        """Mark the re-initialisations at the lower border of the axes."""
-        x = np.asarray(self.reinit_epochs) - 0.5
+    def _mark_snapshots(self, ax, line, mark_kw):
+        """Mark the networks kept on their curve."""
+        x = np.asarray(self.snapshot_epochs, dtype=int)
         if len(x) == 0:
             return
-        label = "re-initialised"
+        label = "network kept"
         if label in ax.get_legend_handles_labels()[1]:
             label = None  # once in the legend is enough
         style = {
             "linestyle": "None",
-            "marker": "|",
+            "marker": "o",
             "markersize": 6,
-            "markeredgewidth": min(1, 60 / len(x)),  # distinct even if there are many
+            "markerfacecolor": "white",
+            "markeredgewidth": 1.5,
             "color": line.get_color(),
             "label": label,
-            "transform": ax.get_xaxis_transform(),
-            "zorder": 1,
+            "zorder": 3,
         }
-        self.events_ += ax.plot(
-            x, np.full(len(x), 0.03), **{**style, **(event_kw or {})}
+        self.marks_ += ax.plot(
+            x, line.get_ydata()[x - 1], **{**style, **(mark_kw or {})}
         )
+
+
+def _limit(ax, values, shared):
+    """Limit the axes to most of a curve, as its first epochs would flatten the rest."""
+    values = values[np.isfinite(values)]
+    if len(values) < FEW_EPOCHS:
+        return
+    lower, upper = np.percentile(values, [TAIL, 100 - TAIL])
+    margin = 0.1 * (upper - lower)
+    limits = lower - margin, upper + margin
+    if shared:  # with another curve
+        limits = min(limits[0], ax.get_ylim()[0]), max(limits[1], ax.get_ylim()[1])
+    if margin > 0:
+        ax.set_ylim(limits)
 
 
 def _panels(ax, count):

@@ -184,20 +184,39 @@ def test_curves_without_validation_data_have_one_axes():
     assert display.validation_scores is None
 
 
-def test_events_stand_between_the_epochs_in_both_axes(clf):
-    events = TrainingCurveDisplay.from_estimator(clf).events_
-    assert [list(marks.get_xdata()) for marks in events] == [[2.5, 4.5], [2.5, 4.5]]
+def test_the_networks_kept_are_marked_on_both_curves(clf):
+    loss, accuracy = TrainingCurveDisplay.from_estimator(clf).marks_
+    ends = [snapshot.epoch for snapshot in clf.snapshots_]
+    assert list(loss.get_xdata()) == list(accuracy.get_xdata()) == ends
+    assert list(loss.get_ydata()) == [clf.loss_curve_[end - 1] for end in ends]
 
 
-def test_events_do_not_change_the_range_of_the_curves(clf):
-    display = TrainingCurveDisplay.from_estimator(clf)
-    low = display.axes_[0].get_ylim()[0]
-    assert 0 < low < min(clf.loss_curve_)
-
-
-def test_training_without_events_has_none_marked():
+def test_without_the_method_no_network_is_marked():
     display = TrainingCurveDisplay.from_estimator(make(k=0).fit(X, Y))
-    assert display.events_ == []
+    assert display.marks_ == []
+
+
+def test_the_first_epochs_do_not_flatten_the_curve():
+    curve = [1000.0, *np.linspace(1, 0.5, 60)]
+    display = TrainingCurveDisplay(loss_curve=curve).plot()
+    low, high = display.axes_[0].get_ylim()
+    assert 0.3 < low < 0.6
+    assert 0.9 < high < 1.2
+
+
+def test_few_epochs_are_all_shown(clf):
+    low, high = TrainingCurveDisplay.from_estimator(clf).axes_[0].get_ylim()
+    assert low < min(clf.loss_curve_)
+    assert high > max(clf.loss_curve_)
+
+
+def test_a_curve_in_shared_axes_leaves_room_for_the_other():
+    high, low = np.linspace(20, 10, 60), np.linspace(2, 1, 60)
+    display = TrainingCurveDisplay(loss_curve=high).plot()
+    TrainingCurveDisplay(loss_curve=low).plot(display.axes_)
+    bottom, top = display.axes_[0].get_ylim()
+    assert bottom < 1.2
+    assert top > 18
 
 
 def test_axes_of_one_display_take_the_curves_of_another(clf):
@@ -206,7 +225,7 @@ def test_axes_of_one_display_take_the_curves_of_another(clf):
     second = TrainingCurveDisplay.from_estimator(other, name="b", ax=first.axes_)
     assert list(second.axes_) == list(first.axes_)
     texts = [text.get_text() for text in first.axes_[0].get_legend().get_texts()]
-    assert texts == ["a", "re-initialised", "b"]
+    assert texts == ["a", "network kept", "b"]
     styles = [(line.get_color(), line.get_linestyle()) for line in first.lines_]
     assert (
         second.lines_[0].get_color(),
@@ -228,10 +247,10 @@ def test_validation_scores_stand_at_their_epochs_after_a_warm_start():
 
 def test_line_options_reach_matplotlib(clf):
     display = TrainingCurveDisplay.from_estimator(
-        clf, line_kw={"color": "red", "label": "c"}, event_kw={"color": "green"}
+        clf, line_kw={"color": "red", "label": "c"}, mark_kw={"color": "green"}
     )
     assert display.lines_[0].get_color() == "red"
-    assert display.events_[0].get_color() == "green"
+    assert display.marks_[0].get_color() == "green"
 
 
 @pytest.mark.parametrize(
