@@ -96,8 +96,8 @@ for k, score in zip(*grid.values(), search.cv_results_["mean_test_score"], stric
 print(f"chosen: {search.best_params_}, clean {search.score(X_test, y_test):.3f}")
 
 # %%
-# Look at a training: each cycle begins at a mark, with a fall, and ends where its
-# network has not become better for more than ten epochs.
+# Look at a training: each cycle begins with a fall, and ends at a mark, where its
+# network has not become better for more than ten epochs and is kept.
 
 curves = TrainingCurveDisplay.from_estimator(model)
 curves.figure_.suptitle("Training in cycles")

@@ -202,7 +202,8 @@ class ReinitHistoryDisplay:
         if not self.reinit_history:
             raise ValueError(
                 "Nothing was re-initialised: reinit_history is empty. Train with k > 0 "
-                "and for more epochs than reinit_every."
+                "until a cycle has ended: raise max_iter, or lower n_iter_no_change "
+                "or an integer reinit_every."
             )
         layers = {}
         for record in self.reinit_history:
