@@ -206,13 +206,28 @@ def test_real_tables_are_split_encoded_and_spoilt(monkeypatch, tmp_path):
     clean = keel.load("iris", 0, 0)[1]
     assert (y != clean).sum() == round(0.75 * 0.4 * 60)  # of two classes
     assert sorted(y_test) == [0] * 15 + [1] * 15
-    arms = ["ours", "forest", "ten k=0 by loss"]
+    cleaned = ["forest, suspects dropped", "CleanLearning, forest"]
+    arms = ["ours", "forest", "ten k=0 by loss", *cleaned]
     command = ["--quick", "--dataset", "iris", "--results", str(tmp_path)]
     keel.main([*command, "--arms", *arms, "--seeds", "0"])
     rows = pd.read_csv(tmp_path / "keel_tables.csv")
     assert rows["arm"].tolist() == arms
     assert rows["test_accuracy"].between(0, 1).all()
     assert rows["snapshots"].tolist()[2] == 10
+
+
+def test_a_model_trained_on_cleaned_rows_predicts_every_class():
+    from sklearn.linear_model import LogisticRegression
+    from study.keel_rivals import CleanedClassifier
+
+    X = np.repeat(np.eye(3), 20, axis=0) + np.arange(60)[:, None] / 600
+    y = np.repeat(["a", "b", "c"], 20)
+    y[:4] = "b"  # wrong
+    model = CleanedClassifier(LogisticRegression(), "oob", seed=0).fit(X, y)
+    assert list(model.classes_) == ["a", "b", "c"]
+    proba = model.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert list(model.classes_[proba.argmax(1)][:4]) == ["a"] * 4
 
 
 @pytest.mark.filterwarnings("ignore:.*rows were held out in no cycle")

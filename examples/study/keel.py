@@ -27,6 +27,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
 from study.data import kind_of_noise
+from study.keel_rivals import SLOW, STRONG
 from study.runner import Study
 
 LARGEST = 4000  # training rows
@@ -58,6 +59,7 @@ OURS = {
     DEFAULT: {},
     "ours before": AS_SKLEARN,
     "random weights": {"importance": "random"},
+    "k=100": {"k": 100},
     "gce": {"loss": "gce"},
     "k=0": {"k": 0, **AS_SKLEARN},
     "k=0 by loss": BY_LOSS,
@@ -96,8 +98,8 @@ def make(arm, seed):
     """Build the estimator of an arm; a voting one has ten networks."""
     if arm in OURS:
         return HessianRegularizedMLPClassifier(**OURS[arm], random_state=seed)
-    if arm in RIVALS:
-        return RIVALS[arm](seed)
+    if arm in RIVALS | SLOW:
+        return (RIVALS | SLOW)[arm](seed)
     raise ValueError(f"Arm {arm!r} is not of this study; arms are {STUDY.arms}.")
 
 
@@ -129,6 +131,7 @@ RIVALS = {
     "ten k=0 by loss": _vote(_by_loss),
     "ten MLPClassifiers by accuracy": _vote(_by_accuracy),
     "ten MLPClassifiers": _vote(lambda seed: MLPClassifier(random_state=seed)),
+    **STRONG,
 }
 
 
