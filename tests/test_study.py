@@ -258,3 +258,36 @@ def test_losses_are_compared_on_right_test_labels(tmp_path):
     rows = pd.read_csv(tmp_path / "robust_loss_own.csv").set_index("arm")
     assert list(rows.index) == robust_loss.STUDY.arms
     assert rows["test_accuracy"].nunique() > 1
+
+
+def test_each_step_back_to_a_new_network_has_its_runs(monkeypatch, tmp_path):
+    from study import keel, restart
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=90), "b": rng.normal(size=90)})
+    monkeypatch.setattr(keel, "read", lambda name: (table, np.arange(90) % 3))
+    command = ["--quick", "--dataset", "iris", "--results", str(tmp_path)]
+    restart.main([*command, "--seeds", "0"])
+    rows = pd.read_csv(tmp_path / "restart_tables.csv")
+    assert rows["arm"].tolist() == [*restart.ARMS, *restart.TEN]
+
+
+def test_biases_and_steps_are_forgotten_at_each_event():
+    from study.restart import Forget
+
+    from sklearn_hessreg import HessianRegularizedMLPClassifier
+
+    options = {"k": 100, "reinit_every": 2, "early_stopping": False, "alpha": 0}
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+
+    def steps(*callbacks):
+        clf = HessianRegularizedMLPClassifier(
+            max_iter=4, skorch_callbacks=[*callbacks], random_state=0, **options
+        ).fit(X, y)
+        states = clf.net_.optimizer_.state.values()
+        return {state["step"].item() for state in states}, clf.intercepts_
+
+    (kept, biases), (_, drawn) = steps(), steps(Forget())
+    (forgotten, _) = steps(Forget(optimizer=True))
+    assert (kept, forgotten) == ({4.0}, {2.0})
+    assert not np.allclose(biases[0], drawn[0])
