@@ -291,3 +291,15 @@ def test_biases_and_steps_are_forgotten_at_each_event():
     (forgotten, _) = steps(Forget(optimizer=True))
     assert (kept, forgotten) == ({4.0}, {2.0})
     assert not np.allclose(biases[0], drawn[0])
+
+
+def test_ranks_are_among_the_arms_that_have_all_tables():
+    from study.keel_summary import ranks
+
+    accuracy = {"a": [0.9, 0.8], "b": [0.7, 0.9], "c": [0.8, 0.7], "d": [1.0]}
+    rows = [
+        {"dataset": f"table {i}", "arm": arm, "test_accuracy": value}
+        for arm, values in accuracy.items()
+        for i, value in enumerate(values)
+    ]
+    assert ranks(pd.DataFrame(rows)).to_dict() == {"a": 1.5, "b": 2.0, "c": 2.5}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from study import drawing, paper, rivals
+from study import drawing, keel_summary, paper, rivals
 from study.analysis import load
 from study.results import FOLDER
 
@@ -92,6 +92,8 @@ def draw_all(results):
     if any(Path(results).glob("cycles_*.csv")):
         yield "cycles", rivals.draw(results)
         yield "first", rivals.draw_one(results)
+    if any(Path(results).glob("keel_*.csv")):
+        yield "accuracy_by_time", keel_summary.draw(results)
     rows = load(results, paper.STUDY)
     for n in (1, 2):
         if rows["arm"].str.contains(f" n={n} ").any():

@@ -17,6 +17,7 @@ from study import (
 )
 from study.analysis import differences, load
 from study.comparisons import REGRESSED, TABLES
+from study.keel_summary import beside, keel_tables, kind_of_noise, restart_tables
 from study.markdown import cell, compare, describe, markdown, mean, missing
 from study.results import FOLDER
 
@@ -37,49 +38,6 @@ def small_tables(folder):
     records = describe(rows, columns)
     yield markdown("### All arms of the defaults on small tables", records)
     yield missing(runs, tables.STUDY)
-
-
-def beside(rows, arms, ours):
-    """Yield each arm with the runs, by data set and seed, that ours has too."""
-    by_run = rows.pivot_table(index=["dataset", "seed"], columns="arm")
-    for arm in (name for name in arms if name in by_run["seconds"]):
-        yield arm, by_run[by_run["seconds"][[ours, arm]].notna().all(axis=1)]
-
-
-def kind_of_noise(dataset):
-    """Say how a real table's labels are wrong, if not at random."""
-    return " near the boundary" if dataset.endswith("-boundary") else ""
-
-
-def keel_tables(folder):
-    """Write the tables of the real tables: each arm beside the estimator as it comes.
-
-    An interval is one over the tables, of each the mean of the seeds that both arms
-    have; a win is a table on which the estimator is ahead.
-    """
-    runs = load(folder, keel.STUDY)
-    records = []
-    kind = runs["dataset"].map(kind_of_noise).rename("kind")
-    for (near, level), rows in runs.groupby([kind, "noise"]):
-        for arm, both in beside(rows, keel.STUDY.arms, keel.DEFAULT):
-            by_table = both.groupby("dataset").mean()
-            found, seconds = by_table["test_accuracy"], both["seconds"].sum()
-            gain = found[keel.DEFAULT] - found[arm]
-            records.append(
-                {
-                    "noise": f"{level}{near}",
-                    "arm": arm,
-                    "accuracy": f"{found[arm].mean():.3f}",
-                    "ours minus it": "" if arm == keel.DEFAULT else cell(gain),
-                    "wins": (gain > 0).sum(),
-                    "losses": (gain < 0).sum(),
-                    "lowest gain": f"{gain.min():+.3f}",
-                    "log loss": f"{by_table['test_loss'][arm].mean():.3f}",
-                    "CPU s, ours 1": f"{seconds[arm] / seconds[keel.DEFAULT]:.2f}",
-                    "runs": len(both),
-                }
-            )
-    yield markdown("## Real tables", records)
 
 
 def by_classes(dataset):
@@ -223,6 +181,7 @@ def main(argv=None):
     folder = parser.parse_args(argv).results
     for write in (
         keel_tables,
+        restart_tables,
         robust_loss_tables,
         label_quality_tables,
         rivals.tables,
