@@ -79,7 +79,7 @@ docs: .venv/ready ## Build the site in docs/_build/html, every example executed.
 	@$(PIP_INSTALL) ".[bench]"
 	@touch $@
 
-bench: .venv/bench-ready ## Print the tables of the benchmarks in docs/; an hour.
+bench: .venv/bench-ready ## Print the tables of docs/speed.md; an hour.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/scores.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/score_growth.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/training.py

@@ -70,7 +70,7 @@ html_copy_source = False
 html_show_sourcelink = False
 # pages of wide tables have the room of the list of their sections
 evidence = ["evidence", "evidence_details"]
-wide = [*evidence, "speed", "score_benchmarks", "distributed"]
+wide = [*evidence, "speed", "distributed"]
 html_theme_options = {
     "show_prev_next": False,
     "navbar_persistent": ["search-button"],
