@@ -1,11 +1,11 @@
 """
-What is re-initialised, and when
-================================
+Watch a training
+================
 
-You learn to look into a training with three displays: its curves, with the
-re-initialisations marked; the scores by which weights are chosen; and which weights
-were chosen over the epochs. They work as scikit-learn's: ``from_estimator`` draws,
-``ax`` says where.
+You learn to look into a training: at its curves, at the scores by which weights are
+chosen, and at which weights were chosen. You also learn to follow it while it runs.
+
+The displays work like scikit-learn's: ``from_estimator`` draws, ``ax`` says where.
 """
 
 import sys
@@ -56,9 +56,9 @@ for name, model in {"plain training": plain, "in cycles": regularised}.items():
     )
 
 # %%
-# A cycle ends where its validation accuracy has not risen for more than three epochs;
-# every re-initialisation sets the training back a little. In ``axes_`` of one display
-# another one draws over it.
+# A cycle ends when its validation accuracy has not risen for more than three epochs.
+# Each re-initialisation sets the training back a little. To compare two trainings, pass
+# the ``axes_`` of one display to the other.
 
 curves = TrainingCurveDisplay.from_estimator(plain, name="plain training")
 TrainingCurveDisplay.from_estimator(regularised, name="in cycles", ax=curves.axes_)
@@ -66,15 +66,15 @@ curves.figure_.suptitle("Cycles and plain training on clean labels")
 plt.show()
 
 # %%
-# The scores of the output layer of the last network, on test data. A row is one
-# of the ten units. White columns belong to hidden units that are never active: their
-# weights have no curvature at all, and are never chosen.
+# These are the scores of the last network's output layer, on test data. Each row is one
+# of the ten units. White columns belong to hidden units that are never active. Their
+# weights have no curvature, so they are never chosen.
 
 output = HessianScoresDisplay.from_estimator(regularised, X_test, y_test)
 plt.show()
 
 # %%
-# Wider layers are sorted and grouped, so that the high scores stand in one corner.
+# ``sort=True`` brings the high scores of a wide layer into one corner.
 
 hidden = HessianScoresDisplay.from_estimator(
     regularised, X_test[:100], y_test[:100], layer=0, sort=True
@@ -82,8 +82,15 @@ hidden = HessianScoresDisplay.from_estimator(
 plt.show()
 
 # %%
-# Of what is chosen, between a third and three quarters had been chosen the time before,
-# where chance would give a tenth; and some output units are hit more than others.
+# ``reinit_history_`` has a record for each re-initialisation and layer. This one is the
+# first.
+
+record = regularised[-1].reinit_history_[0]
+print({key: record[key] for key in ("epoch", "cycle", "layer", "count")})
+
+# %%
+# Of the weights chosen, a fifth to a half had been chosen the time before. By chance it
+# would be a tenth. Some output units are hit more than others.
 
 fig, (above, below) = plt.subplots(2, figsize=(6.4, 7), layout="constrained")
 overlap = ReinitHistoryDisplay.from_estimator(regularised, ax=above)
@@ -103,3 +110,22 @@ if len(sys.argv) > 1:
     print(f"Drawn to {folder}")
 else:
     plt.show()
+
+# %%
+# While it trains
+# ---------------
+#
+# ``verbose=1`` prints a line per epoch.
+#
+# **scikit-learn's callbacks** go to ``set_callbacks``, in pipelines and searches too.
+# ``ProgressBar()`` shows the epochs, and ``ScoringMonitor`` records scores after each.
+# Both need scikit-learn 1.9. See them in :ref:`a grid search
+# <sphx_glr_auto_examples_plot_grid_search.py>`.
+#
+# **skorch's callbacks** go into the list ``skorch_callbacks``. ``fit`` trains new ones,
+# with the same parameter objects: a running Optuna trial hears of every epoch. Find the
+# trained ones in ``net_.callbacks_``. Searches clone the estimator, which copies the
+# parameters. ``EpochScoring`` is refused, as it does not know the sample weights.
+#
+# **Progress bars** need ``rich`` (scikit-learn's) or ``tqdm`` (skorch's), and in a
+# notebook ``ipywidgets``. ``pip install ".[notebook]"`` installs all three.

@@ -129,6 +129,11 @@ class Logistic(Head):
         """Turn indices of classes, or an indicator matrix, into a matrix of floats."""
         return _matrix(y, dtype)
 
+    def loss_of_prepared(self, criterion, logits, target):
+        """Return the loss, without the call of a module (worth 1.05 of an epoch)."""
+        reduction = criterion.reduction
+        return F.binary_cross_entropy_with_logits(logits, target, reduction=reduction)
+
     def derivative(self, logits, target, weight):
         """Return the derivative of the (weighted) mean loss by the logits."""
         D = logits.sigmoid().sub_(target)
@@ -167,6 +172,10 @@ class RobustLogistic(Logistic):
     def criterion(self):
         """The loss class."""
         return partial(BinaryGeneralizedCrossEntropy, q=self.q)
+
+    def loss_of_prepared(self, criterion, logits, target):
+        """Return the loss."""
+        return criterion(logits, target)
 
     def derivative(self, logits, target, weight):
         """Return the derivative by the logits: p^q times that of cross-entropy."""
