@@ -10,7 +10,6 @@ A small convolutional net learns scikit-learn's digits, a third of whose trainin
 are wrong. Left to itself it learns these by heart.
 """
 
-import logging
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -119,11 +118,9 @@ for layer in ("0", "4", "7"):
     )
 
 # %%
-# The scores themselves are a function of module, loss and data. At level DEBUG the
-# logger names the formula that scored a layer, with the reason. All formulas are exact.
+# The scores themselves are a function of module, loss and data. They know the formula
+# that scored each layer, with the reason. All formulas are exact.
 
-logging.basicConfig(format="%(message)s")
-logging.getLogger("sklearn_hessreg").setLevel(logging.DEBUG)
 scores = hessian_scores(
     net.module_,
     nn.functional.cross_entropy,
@@ -131,7 +128,8 @@ scores = hessian_scores(
     torch.tensor(y_train),
     n=3,
 )
-logging.getLogger("sklearn_hessreg").setLevel(logging.NOTSET)
+for layer, formula in scores.formulas.items():
+    print(f"layer {layer}: {formula}")
 
 # %%
 # The second convolution, its 3 x 3 kernels from 8 channels side by side: one row for

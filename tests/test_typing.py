@@ -76,7 +76,8 @@ def test_scores() -> None:
         torch.as_tensor(X, dtype=torch.float32),
         torch.as_tensor(y).long(),
     )
-    assert_type(scores, dict[str, torch.Tensor])
+    assert_type(scores.formulas, dict[str, str])
+    assert_type(scores[""], torch.Tensor)
     assert scores[""].shape == (2, 3)
 
 

@@ -159,8 +159,9 @@ class Ranks:
 
         check_sharing(self.gather(stage, compute_share))
         (scores,) = results
-        scores = {name: S.contiguous() for name, S in scores.items()}
-        return {name: self.add_up(S) for name, S in scores.items()}
+        for name, S in scores.items():
+            scores[name] = self.add_up(S.contiguous())
+        return scores
 
     def add_up(self, x):
         """Overwrite a tensor with its sum over all processes; return it."""

@@ -1,6 +1,7 @@
 """Score named layers: check that it is possible, run the passes, apply the formulas."""
 
 import math
+from collections.abc import Iterable
 from contextlib import contextmanager
 from numbers import Real
 
@@ -28,6 +29,14 @@ from sklearn_hessreg._torch_context import threads_for
 AGGREGATIONS = ("mean", "sum")
 CURVATURES = ("mean_loss", "per_sample")
 WORKING_MEMORY = 512  # MiB
+
+
+class LayerScores(dict[str, torch.Tensor]):
+    """Scores by the names of the layers; `formulas` says how each was computed."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names, torch.zeros(())))
+        self.formulas: dict[str, str] = {}
 
 
 def score_layers(
@@ -70,7 +79,8 @@ def score_layers(
     with threads_for(work), differentiable_evaluation(module, inputs):
         scores = _with_checkpoints(score)
     if aggregation == "mean":
-        scores = {name: S / S.numel() for name, S in scores.items()}
+        for name, S in scores.items():
+            scores[name] = S / S.numel()
     return scores
 
 
@@ -170,7 +180,7 @@ class _Passes:
 
         Processes share several parts between them, or the work on each layer of one.
         """
-        total, executed = dict.fromkeys(self.names, 0), {}
+        total, executed = LayerScores(self.names), {}
         options = (curvature, numbers, WHOLE if len(parts) > 1 else share)
         for part in parts[share.of("parts")] if len(parts) > 1 else parts:
             forward, head = self.evaluate(part)
@@ -181,7 +191,8 @@ class _Passes:
             problem = Problem(self.module, forward, part.loss, head, *options)
             with _second_derivatives():
                 for name in self.names:
-                    total[name] = total[name] + score_layer(problem, name)
+                    S, total.formulas[name] = score_layer(problem, name)
+                    total[name] = total[name] + S
         if must_run:
             check_executed(self.names, list(executed))
         return total

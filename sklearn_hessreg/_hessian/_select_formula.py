@@ -5,7 +5,6 @@ Each formula's product of the Hessian with a random direction is compared with t
 from autograd.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -128,15 +127,12 @@ def _clone(y):
     return y.clone() if isinstance(y, torch.Tensor) else y
 
 
-logger = logging.getLogger("sklearn_hessreg")
-
-
 class _FormulaError(Exception):
     """A formula's condition is not met; the message says which."""
 
 
 def score_layer(problem, name):
-    """Score one layer by the cheapest formula that holds, and log which and why.
+    """Score one layer by the cheapest formula that holds; say which one, and why.
 
     For a share of the work, return that share of the score.
     """
@@ -146,13 +142,12 @@ def score_layer(problem, name):
     known = _why_unknown(problem, name, layer, uses)
     uses = [use for use in uses if use.delta.numel()]
     if known is None and not uses:
-        logger.debug("layer %r: zero, because it was given no rows", name)
-        return torch.zeros_like(W, requires_grad=False)
+        S = torch.zeros_like(W, requires_grad=False)
+        return S, "zero, because it was given no rows"
     if known is None:
         S, how = _score_certain(problem, name, uses, W)
         if S is not None:
-            logger.debug("layer %r: %s", name, how)
-            return S
+            return S, how
     for score in (_score_rows, _score_jacobian) if known is None else ():
         try:
             S, product, HR, how = score(problem, layer, uses, W)
@@ -161,15 +156,13 @@ def score_layer(problem, name):
             continue
         if agrees(problem.J, W, product, HR):
             because = f", because {reasons[0]}" if reasons else ""
-            logger.debug("layer %r: %s%s", name, how, because)
-            return S
+            return S, how + because
         reasons.append("the Hessian does not move a random direction as the formula")
-    why = known or " and ".join(dict.fromkeys(reasons))
-    logger.debug("layer %r: row by row, because %s", name, why)
+    how = f"row by row, because {known or ' and '.join(dict.fromkeys(reasons))}"
     if problem.curvature == "per_sample":
         passes = problem.module, problem.loss, problem.J, problem.forward
-        return _row_by_row.per_sample_score(*passes, key, problem.share)
-    return _row_by_row.mean_loss_score(problem.J, W, problem.share)
+        return _row_by_row.per_sample_score(*passes, key, problem.share), how
+    return _row_by_row.mean_loss_score(problem.J, W, problem.share), how
 
 
 def _why_unknown(problem, name, layer, uses):

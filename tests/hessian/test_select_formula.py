@@ -1,6 +1,5 @@
 """Which formula scores a layer; outputs and layers without a row for each sample."""
 
-import logging
 import re
 
 import pytest
@@ -143,15 +142,13 @@ def test_layers_of_which_none_ran_are_refused():
         hessian_scores(net, F.cross_entropy, X, Y, layers=["idle"])
 
 
-def paths(caplog, net, X, y, loss=weighted, **options):
-    """Score all layers and return the log's message for each."""
-    caplog.set_level(logging.DEBUG, logger="sklearn_hessreg")
-    caplog.clear()
+def paths(net, X, y, loss=weighted, **options):
+    """Score all layers and return how each was scored."""
     layers = [
         name for name, m in net.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)
     ]
-    hessian_scores(net, loss, X, y, layers=layers, **options)
-    return [record.getMessage() for record in caplog.records]
+    scores = hessian_scores(net, loss, X, y, layers=layers, **options)
+    return list(scores.formulas.values())
 
 
 @pytest.mark.parametrize(
@@ -172,23 +169,23 @@ def paths(caplog, net, X, y, loss=weighted, **options):
         ("shuffled samples", ["outputs have other rows", "streamed"]),
     ],
 )
-def test_log_tells_the_path_and_the_reason(network, expected, caplog):
+def test_scores_tell_the_formula_and_the_reason(network, expected):
     net, X, y = prepare(NETWORKS[network])
-    messages = paths(caplog, net, X, y)
+    messages = paths(net, X, y)
     assert len(messages) == len(expected)
     for message, pattern in zip(messages, expected, strict=True):
         assert re.search(pattern, message), message
 
 
-def test_rows_that_do_not_interact_are_streamed_although_they_are_positions(caplog):
+def test_rows_that_do_not_interact_are_streamed_although_they_are_positions():
     net, X, y = prepare(lambda: Tokens(nn.ReLU()))
-    messages = paths(caplog, net, X, y, loss=lambda z, y: z.logsumexp(2).mean())
+    messages = paths(net, X, y, loss=lambda z, y: z.logsumexp(2).mean())
     assert all("streamed" in message for message in messages)
 
 
-def test_too_little_memory_for_a_jacobian_leads_to_row_by_row(caplog):
+def test_too_little_memory_for_a_jacobian_leads_to_row_by_row():
     net, X, y = prepare(NETWORKS["convolutions, relu"])
-    messages = paths(caplog, net, X, y, working_memory=1e-4)
+    messages = paths(net, X, y, working_memory=1e-4)
     assert "row by row" in messages[0]
     assert "exceeds working_memory" in messages[0]
 
@@ -211,20 +208,20 @@ def test_layer_in_another_dtype_than_its_tail_is_scored_in_its_own(curvature):
 
 @pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
 @pytest.mark.parametrize("gap", [10, 20, 25, 40, 90, 110])
-def test_saturated_softmax_keeps_its_formula(gap, curvature, caplog):
+def test_saturated_softmax_keeps_its_formula(gap, curvature):
     net, X, y = prepare(
         lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     )
     with torch.no_grad():
         net[2].bias[0] += gap
     messages = paths(
-        *(caplog, net.float(), X.float(), y), loss=F.cross_entropy, curvature=curvature
+        *(net.float(), X.float(), y), loss=F.cross_entropy, curvature=curvature
     )
     formula = "streamed" if curvature == "mean_loss" else "factorised"
     assert all(formula in message for message in messages)
 
 
-def test_nan_in_a_tail_does_not_lead_to_row_by_row(caplog):
+def test_nan_in_a_tail_does_not_lead_to_row_by_row():
     net, X, y = prepare(
         lambda: nn.Sequential(
             *(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 2), nn.ReLU(), nn.Flatten()),
@@ -233,10 +230,9 @@ def test_nan_in_a_tail_does_not_lead_to_row_by_row(caplog):
     )
     with torch.no_grad():
         net[4].weight[0, 0] = float("nan")
-    caplog.set_level(logging.DEBUG, logger="sklearn_hessreg")
-    S = hessian_scores(net, F.cross_entropy, X, y, layers=["1"])["1"]
-    assert "Jacobian" in caplog.text
-    assert S.isnan().any()
+    scores = hessian_scores(net, F.cross_entropy, X, y, layers=["1"])
+    assert "Jacobian" in scores.formulas["1"]
+    assert scores["1"].isnan().any()
 
 
 @pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
@@ -255,10 +251,8 @@ def test_autocast_inside_the_network_gives_scores_in_the_weights_dtype(curvature
         assert (S - exact).abs().max() < 2**-3 * exact.max()
 
 
-def test_jacobian_that_fits_behind_a_convolution_that_does_not_is_not_formed(caplog):
+def test_jacobian_that_fits_behind_a_convolution_that_does_not_is_not_formed():
     net, X, y = prepare(NETWORKS["convolutions, relu"])
     # 3 x 72 weights and 27 outputs of the convolution, for 6 samples and 3 outputs
-    messages = paths(
-        caplog, net, X, y, working_memory=(3 * 6 * 3 * 12 + 100) * 8 / 2**20
-    )
+    messages = paths(net, X, y, working_memory=(3 * 6 * 3 * 12 + 100) * 8 / 2**20)
     assert "exceeds working_memory" in messages[0]
