@@ -57,8 +57,8 @@ for name, model in {"plain training": plain, "in cycles": regularised}.items():
 
 # %%
 # A cycle ends when its validation accuracy has not risen for more than three epochs.
-# Each re-initialisation sets the training back a little. To compare two trainings, pass
-# the ``axes_`` of one display to the other.
+# Each re-initialisation raises the training loss for a few epochs. To draw one training
+# over another, pass the ``axes_`` of the first display.
 
 curves = TrainingCurveDisplay.from_estimator(plain, name="plain training")
 TrainingCurveDisplay.from_estimator(regularised, name="in cycles", ax=curves.axes_)
@@ -74,7 +74,8 @@ output = HessianScoresDisplay.from_estimator(regularised, X_test, y_test)
 plt.show()
 
 # %%
-# ``sort=True`` brings the high scores of a wide layer into one corner.
+# ``sort=True`` brings the high scores into one corner. In a wide layer, each cell holds
+# the mean of several units.
 
 hidden = HessianScoresDisplay.from_estimator(
     regularised, X_test[:100], y_test[:100], layer=0, sort=True
@@ -117,15 +118,14 @@ else:
 #
 # ``verbose=1`` prints a line per epoch.
 #
-# **scikit-learn's callbacks** go to ``set_callbacks``, in pipelines and searches too.
-# ``ProgressBar()`` shows the epochs, and ``ScoringMonitor`` records scores after each.
-# Both need scikit-learn 1.9. See them in :ref:`a grid search
-# <sphx_glr_auto_examples_plot_grid_search.py>`.
+# With scikit-learn 1.9 or newer, pass its callbacks to ``set_callbacks``, in pipelines
+# and :ref:`searches <sphx_glr_auto_examples_plot_grid_search.py>` too.
+# ``ProgressBar()`` shows the epochs; ``ScoringMonitor`` records scores after each.
 #
-# **skorch's callbacks** go into the list ``skorch_callbacks``. ``fit`` trains new ones,
-# with the same parameter objects: a running Optuna trial hears of every epoch. Find the
-# trained ones in ``net_.callbacks_``. Searches clone the estimator, which copies the
-# parameters. ``EpochScoring`` is refused, as it does not know the sample weights.
+# List skorch's callbacks in ``skorch_callbacks``. ``fit`` rebuilds them from the same
+# parameter objects, so a running Optuna trial hears of every epoch. A search clones the
+# estimator, so its fits get copies. The trained callbacks are in ``net_.callbacks_``.
+# ``EpochScoring`` is refused: it does not know the sample weights.
 #
-# **Progress bars** need ``rich`` (scikit-learn's) or ``tqdm`` (skorch's), and in a
-# notebook ``ipywidgets``. ``pip install ".[notebook]"`` installs all three.
+# scikit-learn's progress bar needs ``rich``, skorch's ``tqdm``. In a notebook both need
+# ``ipywidgets``. ``pip install ".[notebook]"`` installs all three.
