@@ -83,6 +83,8 @@ class HessianReinit(Callback):
         others. With ``k=0`` the list is empty.
     is_complete : bool
         Whether ``n_snapshots`` are kept under ``reinit_every="plateau"``.
+    has_ended_training : bool
+        Whether training has ended because they are. ``partial_fit`` may go on.
 
     Raises
     ------
