@@ -30,13 +30,6 @@ def small_tables(folder):
     rows = runs.dropna(subset="test_accuracy")  # a rival may not take the labels
     records = compare(rows, TABLES, ["test_accuracy"])
     yield markdown("## Defaults on small tables", records)
-    columns = {
-        "accuracy": lambda runs: cell(runs["test_accuracy"]),
-        "epochs": mean("epoch"),
-        "networks averaged": mean("snapshots", 1),
-    }
-    records = describe(rows, columns)
-    yield markdown("### All arms of the defaults on small tables", records)
     yield missing(runs, tables.STUDY)
 
 
