@@ -12,6 +12,8 @@ ORDER = [
     "plot_optuna.py",
     "plot_reinitialisation.py",
     "plot_skorch_callback.py",
+    "plot_prune.py",
+    "plot_protect.py",
     "plot_mnist.py",
 ]
 
