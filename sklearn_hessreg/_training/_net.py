@@ -222,8 +222,11 @@ class MLPNet(ShortcutNet):
             self.stacked_ = StackedMLP(networks, self.module_, self.device)
 
     def check_weights(self):
-        """Refuse weights that are not finite."""
-        if not all(torch.isfinite(p).all() for p in self.module_.parameters()):
+        """Refuse weights that are not finite, also those that training goes on from."""
+        suspended = self.method.cycles_.suspended if self.spec.keep_optimizer else None
+        weights = [*self.module_.parameters()]
+        weights += [torch.tensor(w) for w in (suspended or {}).values()]
+        if not all(torch.isfinite(w).all() for w in weights):
             raise ValueError(
                 f"Training produced NaN or infinite weights {self._advice()}"
             )

@@ -5,7 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from settings import PLAIN
+from skorch.callbacks import Callback
 from training_cases import QUICK, X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -132,6 +134,24 @@ def test_training_goes_on_from_the_network_in_training_though_it_does_not_count(
         loaded = pickle.loads(pickle.dumps(clf))
         assert call(loaded, 3).loss_curve_ == call(copy.deepcopy(others), 3).loss_curve_
     assert found
+
+
+class Spoil(Callback):
+    """Make a weight of the network in training NaN at the end of its epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        with torch.no_grad():
+            net.module_.layers[0].weight[0, 0] = torch.nan
+
+
+def test_weights_that_are_nan_are_refused_whether_or_not_their_network_counts():
+    clf, counted = make(), set()
+    for epoch in range(1, 16):
+        spoilt = copy.deepcopy(clf).set_params(skorch_callbacks=[Spoil()])
+        with pytest.raises(ValueError, match="NaN"):
+            call(spoilt, 1)
+        counted.add(call(clf, 1).snapshots_[-1].epoch == epoch)
+    assert counted == {True, False}
 
 
 @pytest.mark.parametrize("schedule", [QUICK, {"reinit_every": 2}], ids=["plateau", "2"])
