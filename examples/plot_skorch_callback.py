@@ -10,7 +10,6 @@ A small convolutional net learns scikit-learn's digits, a third of whose trainin
 are wrong. Left to itself it learns these by heart.
 """
 
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
