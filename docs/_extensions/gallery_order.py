@@ -13,6 +13,7 @@ ORDER = [
     "plot_reinitialisation.py",
     "plot_skorch_callback.py",
     "plot_prune.py",
+    "plot_protect.py",
     "plot_mnist.py",
 ]
 
