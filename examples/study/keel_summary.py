@@ -1,5 +1,7 @@
 """The real tables: every arm beside the estimator as it comes, and against time."""
 
+import sys
+
 import matplotlib.pyplot as plt
 
 from study import keel, restart
@@ -121,3 +123,7 @@ def draw(folder):
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
     return fig
+
+
+if __name__ == "__main__":
+    print("\n".join(keel_tables(sys.argv[1])))
