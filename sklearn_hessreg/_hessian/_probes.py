@@ -50,8 +50,10 @@ def random_like(x, seed=0):
 
 def powers_of_two_like(x):
     """Draw positive and negative powers of two, which multiply without rounding."""
-    u = random_like(x)
-    return u.sign() * 2.0 ** (4 * u.abs() % 4).floor()
+    powers = torch.tensor([-8, -4, -2, -1, 1, 2, 4, 8], dtype=x.dtype, device="cpu")
+    generator = torch.Generator("cpu").manual_seed(0)
+    drawn = torch.randint(len(powers), x.shape, generator=generator, device="cpu")
+    return powers.take(drawn).to(x.device)
 
 
 def some_groups_interact(g, xs, count):

@@ -121,12 +121,11 @@ def reset_state(optimizer, parameter, mask):
 
 def check_resettable(optimizer, parameter):
     """Refuse an optimizer whose state cannot be assigned to single weights."""
-    trial = _trial_state(optimizer, parameter, gradient=1)
-    shared = {
-        *_shared(trial, torch.Size([2] * parameter.ndim)),
-        *_shared(optimizer.state.get(parameter, {}), parameter.shape),
-    }
-    if shared:
+    state, shape = optimizer.state.get(parameter), parameter.shape
+    if not state:  # it has not stepped yet
+        state = _trial_state(optimizer, parameter, gradient=1)
+        shape = torch.Size([2] * parameter.ndim)
+    if shared := _shared(state, shape):
         raise ValueError(
             f"optimizer_state='reset' is not possible with {type(optimizer).__name__}: "
             f"its {', '.join(sorted(shared))} cannot be assigned to single weights. "
