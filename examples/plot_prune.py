@@ -91,7 +91,7 @@ plt.show()
 # scaled layer by layer (LAMP) makes up for half of that or more with wrong labels. With
 # 500 units or ``alpha=1`` score and magnitude are within .015.
 #
-# With two hidden layers and right labels magnitude is better: .903 against .875, and
+# With two hidden layers and clean labels magnitude is better: .903 against .875, and
 # .810 against .632, where the score leaves 3 % of the middle layer. It is also better
 # on 1,000 images of MNIST, .877 against .866 (five seeds), and, from 90 % on, on the
 # table with one hidden layer. The Hessian's diagonal in place of the score (optimal

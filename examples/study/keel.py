@@ -48,7 +48,7 @@ CLASSES = {
     **{"movement_libras": 15, "letter": 26},
 }
 DEFAULT = "ours"
-# the defaults of scikit-learn's MLPClassifier, which were ours
+# the defaults of scikit-learn's MLPClassifier
 AS_SKLEARN = {"early_stopping": False, "scoring": None, "max_iter": 200}
 BY_LOSS = {"k": 0, "early_stopping": True}
 COLUMNS = [
@@ -57,7 +57,6 @@ COLUMNS = [
 ]
 OURS = {
     DEFAULT: {},
-    "ours before": AS_SKLEARN,
     "random weights": {"importance": "random"},
     "k=100": {"k": 100},
     "gce": {"loss": "gce"},

@@ -5,16 +5,18 @@ what they need of it, and runs the slow ones of them on the twelve smallest tabl
 """
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
+
+from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 
 class CleanedClassifier(ClassifierMixin, BaseEstimator):
     """A classifier trained without the rows whose labels cleanlab finds wrong.
 
-    ``find`` is ``"CleanLearning"``, which cross-validates the classifier itself, or
-    ``"oob"``: cleanlab's filter on the out-of-bag probabilities of a forest.
+    ``find`` is ``"CleanLearning"``, which cross-validates the classifier, or ``"oob"``:
+    cleanlab's filter on the classifier's out-of-bag probabilities.
     """
 
     def __init__(self, classifier, find, seed):
@@ -48,11 +50,11 @@ class CleanedClassifier(ClassifierMixin, BaseEstimator):
         return model.fit(X, y)
 
     def _oob(self, X, y):
-        """Fit a forest again without the rows its out-of-bag probabilities accuse."""
+        """Fit again without the rows that the out-of-bag probabilities accuse."""
         from cleanlab.filter import find_label_issues
 
-        forest = RandomForestClassifier(oob_score=True, random_state=self.seed)
-        proba = forest.fit(X, y).oob_decision_function_
+        finder = clone(self.classifier).set_params(oob_score=True)
+        proba = finder.fit(X, y).oob_decision_function_
         seen = ~np.isnan(proba).any(axis=1)
         is_wrong = np.zeros(len(y), dtype=bool)
         is_wrong[seen] = find_label_issues(y[seen], proba[seen], n_jobs=1)
@@ -71,8 +73,21 @@ def _of_pytabkit(name):
     return make
 
 
+def _forest(rows):
+    """Return what makes a forest whose leaves have at least so many rows."""
+    return lambda seed: RandomForestClassifier(min_samples_leaf=rows, random_state=seed)
+
+
 STRONG = {
+    "forest, leaves of 5": _forest(5),
+    "forest, leaves of 20": _forest(20),
     "extra trees": lambda seed: ExtraTreesClassifier(random_state=seed),
+    "ours, suspects dropped": lambda seed: CleanedClassifier(
+        HessianRegularizedMLPClassifier(random_state=seed), "oob", seed
+    ),
+    "gce, suspects dropped": lambda seed: CleanedClassifier(
+        HessianRegularizedMLPClassifier(loss="gce", random_state=seed), "oob", seed
+    ),
     "forest, suspects dropped": lambda seed: CleanedClassifier(
         RandomForestClassifier(random_state=seed), "oob", seed
     ),

@@ -31,6 +31,9 @@ KINDS = ("", "-pairs", "-boundary")
 OURS = "ours"
 MODELS = {
     "forest": lambda seed: RandomForestClassifier(random_state=seed),
+    "forest, leaves of 5": lambda seed: RandomForestClassifier(
+        min_samples_leaf=5, random_state=seed
+    ),
     "MLPClassifier": lambda seed: MLPClassifier(random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
 }

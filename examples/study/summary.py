@@ -18,7 +18,7 @@ from study import (
 from study.analysis import differences, load
 from study.comparisons import REGRESSED, TABLES
 from study.keel_summary import beside, keel_tables, kind_of_noise, restart_tables
-from study.markdown import cell, compare, describe, markdown, mean, missing
+from study.markdown import cell, compare, describe, markdown, missing
 from study.results import FOLDER
 
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
@@ -107,14 +107,6 @@ def regression_tables(folder):
     rows = load(folder, regression.STUDY)
     records = compare(rows, REGRESSED, ["test_error", "test_r2"])
     yield markdown("## Wrong targets in regression", records)
-    columns = {
-        "error": lambda runs: cell(runs["test_error"]),
-        "R2": lambda runs: cell(runs["test_r2"]),
-        "epochs": mean("epoch"),
-        "CPU s": mean("seconds", 2),
-    }
-    records = describe(rows, columns)
-    yield markdown("### All arms of the wrong targets", records)
     yield missing(rows, regression.STUDY)
 
 
