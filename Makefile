@@ -109,7 +109,7 @@ study-quick: .venv/ready ## The study on three small tables with three seeds; mi
 	@$(STUDY).keel_summary .study
 
 # interrupted, it goes on where it was; a run that is in docs/results is not repeated
-study: .venv/ready ## Run what is missing of the study, then draw and tabulate; days.
+study: .venv/ready ## Run what is missing of the study, then draw and tabulate.
 	@$(STUDY).cycles --jobs $(STUDY_JOBS)
 	@$(STUDY).tables --jobs $(STUDY_JOBS)
 	@$(STUDY).paper --jobs $(STUDY_JOBS)

@@ -1,4 +1,4 @@
-"""Cells and tables in Markdown: means with intervals, paired differences, gaps."""
+"""Cells and tables in Markdown: means with intervals, paired differences."""
 
 import re
 
@@ -53,27 +53,3 @@ def compare(rows, pairs, columns, **labels):
                 record[column] = cell(found[column].loc[case], 4)
             records.append(record | {"pairs": len(values)})
     return records
-
-
-def missing(rows, study):
-    """List the runs of a study that are not there, counted by data set and noise."""
-    there = set(rows[["dataset", "noise", "arm", "seed"]].itertuples(False, None))
-    lines = []
-    for dataset in study.datasets:
-        for level in study.noises:
-            counts = {
-                arm: sum(
-                    (dataset, level, arm, seed) not in there
-                    for seed in range(study.seeds)
-                )
-                for arm in study.arms
-            }
-            absent = [f"{arm} ({count})" for arm, count in counts.items() if count]
-            if sum(counts.values()) == study.seeds * len(study.arms):
-                absent = ["all"]
-            if absent:
-                lines.append(f"- {dataset}, noise {level}: {', '.join(absent)}")
-    text = "\n".join(lines) or "- none"
-    return (
-        f"Missing runs of {study.name} (how many of {study.seeds} seeds):\n\n{text}\n"
-    )

@@ -6,7 +6,7 @@ import pandas as pd
 from study import cycles
 from study.analysis import CASE, load
 from study.cycles import RECOMMENDED
-from study.markdown import compare, describe, markdown, mean, missing
+from study.markdown import compare, describe, markdown, mean
 from study.results import KEY
 
 RIVALS = [
@@ -52,7 +52,6 @@ def tables(folder):
     )
     records = describe(rows, {"accuracy": mean("test_accuracy", 3)})
     yield markdown("### All arms beside cycles", records)
-    yield missing(load(folder, cycles.STUDY), cycles.STUDY)
 
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers without colour

@@ -18,7 +18,7 @@ from study import (
 from study.analysis import differences, load
 from study.comparisons import REGRESSED, TABLES
 from study.keel_summary import beside, keel_tables, kind_of_noise, restart_tables
-from study.markdown import cell, compare, describe, markdown, missing
+from study.markdown import cell, compare, describe, markdown
 from study.results import FOLDER
 
 LEVEL = 0.97  # accuracy to be reached in the paper's experiment
@@ -30,7 +30,6 @@ def small_tables(folder):
     rows = runs.dropna(subset="test_accuracy")  # a rival may not take the labels
     records = compare(rows, TABLES, ["test_accuracy"])
     yield markdown("## Defaults on small tables", records)
-    yield missing(runs, tables.STUDY)
 
 
 def by_classes(dataset):
@@ -107,7 +106,6 @@ def regression_tables(folder):
     rows = load(folder, regression.STUDY)
     records = compare(rows, REGRESSED, ["test_error", "test_r2"])
     yield markdown("## Wrong targets in regression", records)
-    yield missing(rows, regression.STUDY)
 
 
 def paper_measures(rows):
@@ -156,7 +154,6 @@ def paper_tables(folder):
             for arm, runs in measures.groupby("arm", sort=False)
         ]
         yield markdown("### All arms of the paper's experiment", records)
-    yield missing(rows, paper.STUDY)
 
 
 def main(argv=None):
