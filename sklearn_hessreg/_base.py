@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -19,20 +19,18 @@ from sklearn_hessreg._compat import CallbackSupportMixin, warn_at_caller
 from sklearn_hessreg._fitted import FittedNet
 from sklearn_hessreg._hessian import hessian_scores
 from sklearn_hessreg._prediction import predict, predict_held_out
-from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS
+from sklearn_hessreg._reinit import PARAMETER_CONSTRAINTS, take_weights
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training import (
     TRAINING_PARAMETERS,
-    Checkpoint,
+    EstimatorCheckpoint,
     TrainingSpec,
-    capture,
     describe_fit,
     fit_task,
     gather_rows,
     learn_alike,
     share_generator,
     sharing_ranks,
-    to_arrays,
     to_samples,
     train,
 )
@@ -162,14 +160,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             if not incremental:
                 warn_if_unscored(params["scoring"], valid)
             spec, random_state = self._specify(params, data, incremental, ranks)
-            state = capture(self.net_) if continuing else None
+            previous = self.net_ if continuing else None
             scorer = self._scorer(params["scoring"], _weights_of(valid, data))
-            checkpoint = self._checkpoint(params, spec, data, valid, state)
+            checkpoint = self._checkpoint(params, spec, data, valid, previous)
             if checkpoint is not None:
                 callbacks = [*callbacks, ("checkpoint", checkpoint)]
-                if (stored := checkpoint.load()) is not None:
-                    spec, state = replace(spec, seed=stored["seed"]), stored
-            self.net_ = train(spec, data, valid, random_state, state, callbacks, scorer)
+            self.net_ = train(
+                spec, data, valid, random_state, previous, callbacks, scorer
+            )
             self._update_oob(X, y, sample_weight, data[0])
             if not incremental:
                 self._warn_if_not_converged()
@@ -292,7 +290,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         shared = {name: params[name] for name in _SPEC_FIELDS - own.keys()}
         return TrainingSpec(**shared, **own), random_state
 
-    def _checkpoint(self, params, spec, data, valid, state):
+    def _checkpoint(self, params, spec, data, valid, previous):
         """Create the checkpoint callback, if enabled."""
         settings = params["checkpoint"]
         if settings is None:
@@ -304,12 +302,11 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
         # without class weights, which are among the parameters
         arrays = dict(zip(names, (*data[:2], data[3], *_arrays_of(valid)), strict=True))
-        if state is not None:
-            weights = to_arrays(state)["weights"].items()
+        if previous is not None:
+            weights = take_weights(previous.module_).items()
             arrays |= {f"{name} of the previous fit": W for name, W in weights}
         params = {**params, "device": spec.device}
-        fit = describe_fit(params, arrays)
-        return Checkpoint(settings, fit)
+        return EstimatorCheckpoint(settings, describe_fit(params, arrays))
 
     def _has_finished(self):
         """Return whether training ended without being interrupted."""

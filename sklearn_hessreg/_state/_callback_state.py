@@ -72,15 +72,20 @@ def _load_parts(owner, parts):
 
 def pickles_of(net):
     """Pickle a net's own attributes; one that cannot be pickled gives None."""
+    if hasattr(net, "get_extra_state"):
+        return {}
     return {name: _pickled(value) for name, value in _own_values(net).items()}
 
 
 def own_state(net, begin):
     """Return what a net of the user's own class has learnt since training began.
 
-    `begin` holds its pickles from that time. Unchanged attributes were set by the user
-    and may differ in the next process, as may an object that cannot be pickled.
+    A net with torch's `get_extra_state` says so itself. Otherwise `begin` holds its
+    pickles from that time. Unchanged attributes were set by the user and may differ in
+    the next process, as may an object that cannot be pickled.
     """
+    if hasattr(net, "get_extra_state"):
+        return net.get_extra_state()
     values = {}
     for name, value in _own_values(net).items():
         pickled = _pickled(value)
@@ -97,6 +102,9 @@ def own_state(net, begin):
 
 def load_own_state(net, memory):
     """Give a net another one's memory."""
+    if hasattr(net, "set_extra_state"):
+        net.set_extra_state(memory)
+        return
     vars(net).update({n: pickle.loads(v) for n, v in memory["values"].items()})
     _load_parts(net, memory["parts"])
 

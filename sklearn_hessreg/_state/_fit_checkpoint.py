@@ -150,10 +150,15 @@ class FitCheckpoint(Callback):
         """Resume from the file, or write it now so that a failure costs no training."""
         self.check_params()
         self._check_net(net)
+        fit = describe_net(net, X, y, self._left_out(net))
+        self.file_ = StateFile(self.path, fit, "path")
+        self._begin(net)
+
+    def _begin(self, net):
+        """Resume from the file, or write it for the first time."""
         net.callbacks_ = _without_return(net.callbacks_)
-        self.file_ = StateFile(self.path, describe_net(net, X, y, self), "path")
         self.max_epochs_, self.epochs_ = net.max_epochs, 0
-        self.begin_ = capture_generators(net)
+        self.begin_ = self._generators(net)
         self.end_, self.rows_, self.own_ = None, PickledRows(), pickles_of(net)
         state = self.file_.load()
         if state is None:
@@ -166,15 +171,19 @@ class FitCheckpoint(Callback):
         if self.file_ is None:  # on_train_begin was not called
             return
         self.epochs_ += 1
-        if self.epochs_ % self.every == 0 or self.epochs_ >= self.max_epochs_:
+        if self._is_due(net) or self.epochs_ >= self.max_epochs_:
             self._write(net)
+
+    def _is_due(self, net):
+        """Return whether to write the file after this epoch."""
+        return self.epochs_ % self.every == 0
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Delete the file or store the end in it; keep it after an interruption."""
         if self.file_ is None:
             return
         if self.end_ is not None:  # undo what other callbacks have repeated
-            restore_net(net, self.end_["net"], self)
+            restore_net(net, self.end_["net"], self._left_out(net))
             restore_generators(net, self.end_["generators"])
         if self._has_ended(net):
             if self.keep:
@@ -203,6 +212,14 @@ class FitCheckpoint(Callback):
                 "what accelerate has for it, or train in one process."
             )
 
+    def _left_out(self, net):
+        """List the callbacks whose memory is not stored."""
+        return [self]
+
+    def _generators(self, net):
+        """Return the states of the generators that training draws from."""
+        return capture_generators(net)
+
     def _has_ended(self, net):
         """Return whether training ended; Ctrl-C gives the same KeyboardInterrupt."""
         stopped = (_has_stopped(callback) for _, callback in net.callbacks_)
@@ -211,9 +228,9 @@ class FitCheckpoint(Callback):
     def _write(self, net, has_ended=False):
         """Write the state."""
         state = {
-            "net": capture_net(net, self.rows_, self, self.own_),
+            "net": capture_net(net, self.rows_, self._left_out(net), self.own_),
             "begin": self.begin_,
-            "generators": capture_generators(net),
+            "generators": self._generators(net),
             "epochs": self.epochs_,
             "has_ended": has_ended,
         }
@@ -224,7 +241,7 @@ class FitCheckpoint(Callback):
 
     def _go_on_from(self, net, state):
         """Restore the net, and the generators to before rows are set aside."""
-        restore_net(net, state["net"], self)
+        restore_net(net, state["net"], self._left_out(net))
         self.begin_, self.epochs_ = state["begin"], state["epochs"]
         restore_generators(net, self.begin_)
         if state["has_ended"]:

@@ -10,26 +10,32 @@ GENERATORS = (torch.Generator, np.random.RandomState, np.random.Generator)
 
 
 def capture_generators(net):
-    """Return the states of the global generators and of the net's own."""
+    """Return the states of the net's own generators and of the global ones."""
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     return {
+        **capture_own_generators(net),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if on_gpu else [],
         "numpy": _state_of(check_random_state(None)),
         "python": random.getstate(),
-        "own": {place: _state_of(one) for place, one in _own_generators(net)},
     }
+
+
+def capture_own_generators(net):
+    """Return the states of the net's own generators alone."""
+    return {"own": {place: _state_of(one) for place, one in _own_generators(net)}}
 
 
 def restore_generators(net, states):
     """Restore the captured states."""
-    torch.set_rng_state(states["torch"])
-    torch.cuda.set_rng_state_all(states["cuda"])
-    check_random_state(None).set_state(states["numpy"])
-    random.setstate(states["python"])
     for place, generator in _own_generators(net):
         if place in states["own"]:
             _set_state(generator, states["own"][place])
+    if "torch" in states:
+        torch.set_rng_state(states["torch"])
+        torch.cuda.set_rng_state_all(states["cuda"])
+        check_random_state(None).set_state(states["numpy"])
+        random.setstate(states["python"])
 
 
 def _own_generators(net):

@@ -21,7 +21,7 @@ def modules_of(net):
 
 
 def capture_net(net, rows, but, begin):
-    """Collect a net's state by reference, without the memory of the callback `but`.
+    """Collect a net's state by reference, without the memory of the callbacks `but`.
 
     `rows` are the pickled rows of its history, `begin` is what `pickles_of` returned
     when training began.
@@ -59,11 +59,11 @@ def _optimizers_of(net):
 
 
 def callbacks_of(net, but):
-    """Map names to callbacks but for one and PrintLog, which only tracks its header."""
+    """Map names to callbacks without `but` and PrintLog, which only tracks a header."""
     return {
         name: callback
         for name, callback in net.callbacks_
-        if callback is not but and not isinstance(callback, PrintLog)
+        if callback not in but and not isinstance(callback, PrintLog)
     }
 
 

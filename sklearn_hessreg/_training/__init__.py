@@ -1,7 +1,7 @@
 """Training: a spec and checked arrays in, a trained net out."""
 
 from sklearn_hessreg._training._batches import Samples
-from sklearn_hessreg._training._checkpoint import Checkpoint, describe_fit
+from sklearn_hessreg._training._checkpoint import EstimatorCheckpoint, describe_fit
 from sklearn_hessreg._training._net import PREDICTION_BATCH
 from sklearn_hessreg._training._run import train
 from sklearn_hessreg._training._sharded import (
@@ -13,24 +13,20 @@ from sklearn_hessreg._training._sharded import (
 from sklearn_hessreg._training._sklearn_callbacks import fit_task
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._split import to_samples
-from sklearn_hessreg._training._state import capture, to_arrays, to_plain
 from sklearn_hessreg._training._training_parameters import TRAINING_PARAMETERS
 
 __all__ = [
     "PREDICTION_BATCH",
     "TRAINING_PARAMETERS",
-    "Checkpoint",
+    "EstimatorCheckpoint",
     "Samples",
     "TrainingSpec",
-    "capture",
     "describe_fit",
     "fit_task",
     "gather_rows",
     "learn_alike",
     "share_generator",
     "sharing_ranks",
-    "to_arrays",
-    "to_plain",
     "to_samples",
     "train",
 ]

@@ -1,72 +1,65 @@
-"""The estimators' checkpoint: the callback that writes it, and a fit's description."""
+"""FitCheckpoint as the estimators use it, and the description of an estimator's fit."""
 
 import json
 import pickle
 from pathlib import Path
 
 import joblib
-from skorch.callbacks import Callback
 
-from sklearn_hessreg._state import StateFile, describe, hash_array, versions
-from sklearn_hessreg._training._state import capture, to_arrays
+from sklearn_hessreg._state import (
+    FitCheckpoint,
+    StateFile,
+    capture_own_generators,
+    describe,
+    hash_array,
+    versions,
+)
 
 
-class Checkpoint(Callback):
-    """Write the training state at the start and then every `settings.every` epochs.
+class EstimatorCheckpoint(FitCheckpoint):
+    """Keep an estimator's training in a file.
 
     With L-BFGS it is written after every cycle, because a bit-exact resume is not
-    possible within one.
+    possible within one. The estimator deletes it, once all of its fit has ended.
 
-    `settings` is a FitCheckpoint, `fit` is what `describe_fit` returns.
+    `settings` is the user's FitCheckpoint, `fit` is what `describe_fit` returns.
     """
 
     def __init__(self, settings, fit):
-        path = settings.path
+        super().__init__(settings.path, settings.every, settings.keep)
+        path = self.path
         if Path(path).is_dir() and fit["parameters"]["random_state"] == "None":
             raise ValueError(
                 f"checkpoint={path!r} is a folder, where fits are told apart by "
                 "their parameters and data; with random_state=None fits that are "
                 "to differ have the same. Set random_state, or name a file."
             )
-        self.every, self.keep = settings.every, settings.keep
-        self.file = StateFile(path, fit, "checkpoint")
-
-    def load(self):
-        """Return the stored state, None without a file; refuse another fit's file."""
-        return self.file.load()
+        self.file_ = StateFile(path, fit, "checkpoint")
 
     def remove(self):
         """Delete the file."""
-        self.file.remove()
+        self.file_.remove()
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Write the file now, so that a failure to write costs no training."""
-        if not self.file.is_there:
-            self._write(net)
+        """Resume from the file, or write it now so that a failure costs no training."""
+        self._begin(net)
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Write the file if it is due."""
-        last = net.stop_training_ or net.n_epochs_begun_ == net.spec.max_iter
-        if last or self._is_time(net):
-            self._write(net)
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Leave the file, whose state brings about the same end once more."""
 
-    def _is_time(self, net):
+    def _is_due(self, net):
         """Return whether a write is due; L-BFGS has memory of its own within a run."""
         if net.spec.solver == "lbfgs":
-            return net.method.cycles_.is_due
-        return net.n_epochs_begun_ % self.every == 0
+            return net.stop_training_ or net.method.cycles_.is_due
+        return net.stop_training_ or super()._is_due(net)
 
-    def _write(self, net):
-        """Write the state; only the user's callbacks can fail to pickle."""
-        state = {**to_arrays(capture(net)), "seed": net.spec.seed}
-        try:
-            self.file.write(state, net.n_epochs_begun_)
-        except (AttributeError, TypeError, pickle.PicklingError) as error:
-            raise ValueError(
-                f"A callback in skorch_callbacks cannot be pickled ({error}), so no "
-                "checkpoint can hold what it has learnt. Let it define __getstate__, "
-                "or use checkpoint=None."
-            ) from error
+    def _left_out(self, net):
+        """List the callbacks that are of this call alone."""
+        return net.temporary_callbacks_
+
+    def _generators(self, net):
+        """Return the net's own states, as a fit leaves the global generators alone."""
+        return capture_own_generators(net)
 
 
 # parameters that do not change the training

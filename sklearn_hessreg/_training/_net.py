@@ -10,6 +10,7 @@ from sklearn_hessreg._hessian import ALONE
 from sklearn_hessreg._state import FitCheckpoint
 from sklearn_hessreg._training._adam import Adam
 from sklearn_hessreg._training._batches import Batches
+from sklearn_hessreg._training._carry_over import capture, restore, to_plain
 from sklearn_hessreg._training._epoch_end import Curves, ReinitOrStop
 from sklearn_hessreg._training._lbfgs import LBFGS, train_by_lbfgs
 from sklearn_hessreg._training._mlp import MLP, StackedMLP
@@ -20,7 +21,6 @@ from sklearn_hessreg._training._shortcuts import (
     can_bypass_autograd,
     forward,
 )
-from sklearn_hessreg._training._state import capture, restore, to_plain
 from sklearn_hessreg._training._uncompiled import SGD
 from sklearn_hessreg._validation import check_device
 
@@ -269,10 +269,31 @@ class MLPNet(ShortcutNet):
             f"{self.spec.head.to_scale}."
         )
 
+    def get_extra_state(self):
+        """Return where this training is, besides what is to be told of any net."""
+        return {
+            "seed": self.spec.seed,
+            "n_epochs_begun": self.n_epochs_begun_,
+            "stop_training": self.stop_training_,
+            "split": None if self.split_ is None else self.split_.state_dict(),
+            "order": self.batch_order_.state_dict(),
+        }
+
+    def set_extra_state(self, state):
+        """Go to where another process's training of this net was."""
+        # without a random_state that process has drawn another seed
+        self.spec = replace(self.spec, seed=state["seed"])
+        self.n_epochs_begun_ = state["n_epochs_begun"]
+        self.stop_training_ = state["stop_training"]
+        if self.split_ is not None:
+            self.split_.load_state_dict(state["split"])
+        # last, as the split has drawn from the RandomState
+        self.batch_order_.load_state_dict(state["order"])
+
     def __getstate__(self):
         # the user's callbacks are part of the state
         spec = replace(self.spec, device=self.device, skorch_callbacks=())
-        return {"spec": spec, "state": to_plain(capture(self))}
+        return {"spec": spec, "state": to_plain(self)}
 
     def __setstate__(self, dumped):
         spec = dumped["spec"]
@@ -283,7 +304,7 @@ class MLPNet(ShortcutNet):
     def copy(self):
         """Copy the net as if training ended here; training on leaves it as it is."""
         net = build_net(replace(self.spec, skorch_callbacks=()))
-        restore(net, {**capture(self), "position": None})
+        restore(net, capture(self))
         net.end_here()
         return net
 
@@ -359,9 +380,9 @@ def _callbacks(spec):
         callback = given[-1] if isinstance(given, tuple) else given
         if isinstance(callback, FitCheckpoint):
             raise ValueError(
-                "skorch_callbacks has a FitCheckpoint, which does not know the order "
-                f"of the rows in this net. Use checkpoint={callback.path!r} of the "
-                "estimator."
+                "skorch_callbacks has a FitCheckpoint, which does not know the "
+                f"estimator's parameters and data. Use checkpoint={callback.path!r} of "
+                "the estimator."
             )
     return [
         ("curves", Curves()),

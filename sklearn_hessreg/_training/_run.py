@@ -10,13 +10,13 @@ from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._hessian import ALONE, ranks_of
 from sklearn_hessreg._torch_context import plain_torch, threads_for
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
+from sklearn_hessreg._training._carry_over import continue_from
 from sklearn_hessreg._training._folders import own_folders
 from sklearn_hessreg._training._mlp import init_glorot_uniform
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._sharded import check_begin
 from sklearn_hessreg._training._spec import count_largest_product, warn_if_expensive
 from sklearn_hessreg._training._split import ValidationSplit, to_samples
-from sklearn_hessreg._training._state import GoOn, continue_from, restore
 
 
 def train(
@@ -24,7 +24,7 @@ def train(
     train_data,
     valid_data,
     random_state,
-    state=None,
+    previous=None,
     callbacks=(),
     scorer=None,
 ):
@@ -42,9 +42,8 @@ def train(
         schedule "plateau" the folds validate in turn, one per cycle.
     random_state : RandomState
         Draws weights, validation data and the row order, as MLPClassifier does.
-    state : dict, default=None
-        What `capture` took from another net. If that net's training had ended, a new
-        training begins from it; if not, the training resumes and reaches the same end.
+    previous : MLPNet, default=None
+        A net of the same layers, with which this training begins.
     callbacks : sequence of (str, skorch callback), default=()
         Callbacks that the net has only while it trains.
     scorer : callable, default=None
@@ -55,52 +54,43 @@ def train(
     folders = own_folders(given) if given else nullcontext()
     with folders, threads_for(work), plain_torch(spec.device), torch.enable_grad():
         net = build_net(spec)
-        position = None if state is None else state["position"]
-        if position is not None:
-            callbacks = [("go_on", GoOn(state)), *callbacks]
-        elif state is None:
+        if previous is None:
             init_glorot_uniform(net.module_, spec.activation, random_state)
+        else:
+            continue_from(net, previous)
         net.begin_training(BatchOrder(random_state))
         net.scorer_ = scorer
         net.ranks_ = ranks_of() if spec.distributed else ALONE
-        where = {} if position is None else position["split"]
-        samples, valid = _to_samples(net, train_data, valid_data, where)
-        _begin(net, state)
+        samples, valid = _to_samples(net, train_data, valid_data)
+        _begin(net)
         check_begin(net, train_data)
-        if state is None:
+        if previous is None:
             warn_if_expensive(spec, len(samples))
         _run(net, samples, valid, callbacks)
     return net
 
 
-def _to_samples(net, train_data, valid_data, where):
+def _to_samples(net, train_data, valid_data):
     """Wrap the training rows and, if there are any, the validation rows."""
     head, device = net.spec.head, net.spec.device
     if callable(valid_data):
         random_state = net.batch_order_.random_state
-        split = ValidationSplit(valid_data, train_data, random_state, net.spec, **where)
-        net.split_ = split
+        net.split_ = ValidationSplit(valid_data, train_data, random_state, net.spec)
         return net.split_.train, net.split_.valid
     valid = None if valid_data is None else to_samples(*valid_data, head, device)
     return to_samples(*train_data[:3], head, device), valid
 
 
-def _begin(net, state):
-    """Bring the net to where its training begins or resumes."""
-    if state is not None and state["position"] is not None:
-        restore(net, state)
-        return
-    if state is not None:
-        continue_from(net, state)
+def _begin(net):
+    """Begin to count epochs and a cycle, and draw other dropout masks in each call."""
     dict(net.callbacks_)["curves"].begin_training(net.spec)
     net.method.begin_training(net)
-    # new dropout masks in each call
     rank = net.ranks_.rank
     net.module_.dropout.generator.manual_seed(net.spec.seed + net.epoch + (rank << 40))
 
 
 def _run(net, samples, valid, callbacks):
-    """Train the net for the epochs that are left."""
+    """Train the net."""
     spec = net.spec
     in_batches = spec.solver != "lbfgs"
     given = in_batches and spec.batch_size != "auto"
@@ -110,7 +100,7 @@ def _run(net, samples, valid, callbacks):
             f"samples, {len(samples)}; it is clipped to that."
         )
     net.batch_size = rows_of_batch(spec, len(samples))
-    net.max_epochs = spec.max_iter - net.n_epochs_begun_
+    net.max_epochs = spec.max_iter
     shuffled = spec.shuffle and in_batches
     net.iterator_train__order = net.batch_order_ if shuffled else None
     if valid is not None:

@@ -17,21 +17,17 @@ class ValidationSplit:
     copied.
 
     `rounds` are the RandomState's states before each round, `fold` is the number of the
-    fold that validates, `held_out` the rows held out in each cycle. Given the rounds
-    and fold of another split, the split begins where that one was.
+    fold that validates, `held_out` the rows held out in each cycle.
     """
 
-    def __init__(self, part, data, random_state, spec, rounds=(), fold=0):
+    def __init__(self, part, data, random_state, spec):
         self.part = part
         self.data = data
         self.random_state = random_state
         self.spec = spec
-        self.rounds, self.folds, self.held_out, self.fold = [], [], [], fold
-        for state in rounds or [random_state.get_state(legacy=False)]:
-            self.held_out += self.folds
-            random_state.set_state(state)
-            self._begin_round()
-        self.held_out += self.folds[: fold + 1]
+        self.rounds, self.folds, self.held_out, self.fold = [], [], [], 0
+        self._begin_round()
+        self.held_out.append(self.folds[0])
         self.train, self.valid = self._samples()
 
     def rotate(self):
@@ -42,6 +38,25 @@ class ValidationSplit:
         if self.fold == 0:
             self._begin_round()
         self.held_out.append(self.folds[self.fold])
+        self._exchange_samples()
+
+    def state_dict(self):
+        """Return where the split is."""
+        return {"rounds": self.rounds, "fold": self.fold}
+
+    def load_state_dict(self, state):
+        """Go to where another split was; the RandomState then is in its last round."""
+        self.rounds, self.folds, self.held_out = [], [], []
+        for before in state["rounds"]:
+            self.held_out += self.folds
+            self.random_state.set_state(before)
+            self._begin_round()
+        self.fold = state["fold"]
+        self.held_out += self.folds[: self.fold + 1]
+        self._exchange_samples()
+
+    def _exchange_samples(self):
+        """Put this fold's samples in the place of the last one's."""
         for samples, other in zip(
             (self.train, self.valid), self._samples(), strict=True
         ):

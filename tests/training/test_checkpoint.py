@@ -18,7 +18,7 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
-from sklearn_hessreg._training import Checkpoint
+from sklearn_hessreg._training import EstimatorCheckpoint
 from sklearn_hessreg._training._net import MLPNet
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -110,7 +110,7 @@ def interrupted(tmp_path, monkeypatch):
     """Leave the checkpoint of a fit that broke off after five epochs."""
 
     def leave(path=tmp_path / "state", **options):
-        write = Checkpoint.on_epoch_end
+        write = EstimatorCheckpoint.on_epoch_end
 
         def write_and_break(self, net, **kwargs):
             write(self, net, **kwargs)
@@ -119,7 +119,7 @@ def interrupted(tmp_path, monkeypatch):
 
         clf = make(**options, checkpoint=path)
         with monkeypatch.context() as patch:
-            patch.setattr(Checkpoint, "on_epoch_end", write_and_break)
+            patch.setattr(EstimatorCheckpoint, "on_epoch_end", write_and_break)
             with pytest.raises(BreakOffError):
                 clf.fit(X, Y)
         return path
@@ -272,11 +272,11 @@ def test_the_state_is_written_each_so_many_epochs_and_at_both_ends(
     tmp_path, monkeypatch
 ):
     written = []
-    write = Checkpoint._write
+    write = EstimatorCheckpoint._write
     monkeypatch.setattr(
-        Checkpoint,
+        EstimatorCheckpoint,
         "_write",
-        lambda self, net: [written.append(net.n_epochs_begun_), write(self, net)],
+        lambda self, net: [written.append(self.epochs_), write(self, net)],
     )
     make(checkpoint=FitCheckpoint(tmp_path / "state", every=5)).fit(X, Y)
     assert written == [0, 5, 10, 12]

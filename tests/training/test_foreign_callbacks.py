@@ -237,7 +237,7 @@ def test_rows_of_batches_last_as_long_as_their_epoch():
     ("callbacks", "old"), [([], []), ([Callback()], [None] * 4)], ids=["none", "one"]
 )
 def test_a_long_stream_keeps_the_last_rows_and_all_losses(callbacks, old, monkeypatch):
-    monkeypatch.setattr("sklearn_hessreg._training._state.KEPT_ROWS", 3)
+    monkeypatch.setattr("sklearn_hessreg._training._carry_over.KEPT_ROWS", 3)
     monkeypatch.setattr("sklearn_hessreg._reinit._hessian_reinit.KEPT_EVENTS", 3)
     clf = make(*callbacks)
     for _ in range(8):

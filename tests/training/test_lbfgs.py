@@ -10,13 +10,13 @@ from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from skorch.callbacks import Callback
-from training_cases import DATA, X, Y, make_spec
+from training_cases import X, Y
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
-from sklearn_hessreg._training import _lbfgs, capture, to_plain, train
+from sklearn_hessreg._training import _lbfgs
 
 ignore = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 H = 2.0**-26  # step of numeric derivatives
@@ -227,21 +227,3 @@ def test_an_interrupt_leaves_the_weights_of_the_last_iteration():
     with pytest.warns(match="failed to converge"):
         whole = make(k=0, max_iter=3).fit(X, Y)
     assert np.array_equal(parameters(clf), parameters(whole))
-
-
-class Capture(Callback):
-    """Keeps the state at the end of the first cycle."""
-
-    def on_epoch_end(self, net, **kwargs):
-        if net.n_epochs_begun_ == 4:
-            self.state_ = pickle.dumps(to_plain(capture(net)))
-
-
-def test_a_training_goes_on_from_the_end_of_a_cycle_to_the_same_end():
-    watch = Capture()
-    spec = make_spec({"reinit_every": 4}, solver="lbfgs")
-    whole = train(spec, DATA, None, np.random.RandomState(0), None, [("w", watch)])
-    state = pickle.loads(watch.state_)
-    part = train(spec, DATA, None, np.random.RandomState(9), state)
-    one, two = (net.module_.state_dict() for net in (whole, part))
-    assert all(np.array_equal(one[name], two[name]) for name in one)

@@ -171,9 +171,8 @@ def test_a_split_is_brought_to_where_another_one_was():
     split = ValidationSplit(part, data, np.random.RandomState(0), spec)
     for _ in range(4):  # in the second of two rounds and the first of the third
         split.rotate()
-    other = ValidationSplit(
-        part, data, np.random.RandomState(1), spec, split.rounds, split.fold
-    )
+    other = ValidationSplit(part, data, np.random.RandomState(1), spec)
+    other.load_state_dict(split.state_dict())
     np.testing.assert_array_equal(other.valid.rows, split.valid.rows)
     np.testing.assert_array_equal(other.train.rows, split.train.rows)
     assert len(other.held_out) == 5
