@@ -72,45 +72,39 @@ def _load_parts(owner, parts):
 
 def pickles_of(net):
     """Pickle a net's own attributes; one that cannot be pickled gives None."""
-    if hasattr(net, "get_extra_state"):
-        return {}
-    return {name: _pickled(value) for name, value in _own_values(net).items()}
+    return {name: pickled(value) for name, value in _own_values(net).items()}
 
 
 def own_state(net, begin):
     """Return what a net of the user's own class has learnt since training began.
 
-    A net with torch's `get_extra_state` says so itself. Otherwise `begin` holds its
-    pickles from that time. Unchanged attributes were set by the user and may differ in
-    the next process, as may an object that cannot be pickled.
+    `begin` holds its pickles from that time. Unchanged attributes were set by the user
+    and may differ in the next process, as may an object that cannot be pickled.
     """
-    if hasattr(net, "get_extra_state"):
-        return net.get_extra_state()
     values = {}
     for name, value in _own_values(net).items():
-        pickled = _pickled(value)
-        if pickled is None and name not in begin:
+        now = pickled(value)
+        if now is None and name not in begin:
             raise ValueError(
                 f"The net {type(net).__name__} cannot be stored, as its attribute "
                 f"{name} cannot be pickled. Give it a state_dict and load_state_dict, "
                 "or make it before training begins."
             )
-        if pickled != begin.get(name):
-            values[name] = pickled
+        if now != begin.get(name):
+            values[name] = now
     return {"values": values, "parts": _parts(_own_attributes(net))}
 
 
 def load_own_state(net, memory):
     """Give a net another one's memory."""
-    if hasattr(net, "set_extra_state"):
-        net.set_extra_state(memory)
-        return
     vars(net).update({n: pickle.loads(v) for n, v in memory["values"].items()})
     _load_parts(net, memory["parts"])
 
 
 def _own_attributes(net):
     """Map names to the attributes of a net that skorch does not manage."""
+    if hasattr(net, "get_extra_state"):  # then the net itself says what to store
+        return {}
     managed = {*net._modules, *net._criteria, *net._optimizers}
     managed |= {f"{name}_" for name in managed} | _OF_SKORCH
     return {
@@ -142,7 +136,7 @@ def _has_state(value):
     return not isinstance(value, type) and hasattr(value, "load_state_dict")
 
 
-def _pickled(value):
+def pickled(value):
     """Pickle a value, or return None if it cannot be pickled."""
     try:
         return pickle.dumps(value, protocol=5)

@@ -1,6 +1,5 @@
 """Description of a skorch net's fit, by which its checkpoint is recognised."""
 
-import pickle
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from skorch.dataset import Dataset
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Subset, TensorDataset
 
-from sklearn_hessreg._state._callback_state import parameters_of
+from sklearn_hessreg._state._callback_state import parameters_of, pickled
 from sklearn_hessreg._state._generators import GENERATORS
 from sklearn_hessreg._state._net_state import callbacks_of, modules_of
 
@@ -80,11 +79,7 @@ def _is_live(value):
     """Return whether a value belongs to one process, such as a writer or connection."""
     if hasattr(value, "__qualname__") or not hasattr(value, "__dict__"):
         return False
-    try:
-        pickle.dumps(value)
-    except Exception:  # pickling may raise anything
-        return True
-    return False
+    return pickled(value) is None
 
 
 def _buffers(net):

@@ -82,8 +82,9 @@ class FitCheckpoint(Callback):
     not an argument of its ``__init__``. ``on_train_begin`` is called once more before
     these are restored. For a net of your own class, every attribute that training has
     changed is stored. An object with a ``state_dict``, such as a ``GradScaler`` or an
-    average of the weights, is stored as that dict. Attributes of modules that are
-    neither weights nor buffers are not stored.
+    average of the weights, is stored as that dict. A net with ``get_extra_state`` and
+    ``set_extra_state``, as torch's modules have them, is stored by these instead.
+    Attributes of modules that are neither weights nor buffers are not stored.
 
     The file stays after an interruption or an error. skorch uses the same exception for
     Ctrl-C and for a callback that ends the training. That training has ended is known
@@ -150,8 +151,7 @@ class FitCheckpoint(Callback):
         """Resume from the file, or write it now so that a failure costs no training."""
         self.check_params()
         self._check_net(net)
-        fit = describe_net(net, X, y, self._left_out(net))
-        self.file_ = StateFile(self.path, fit, "path")
+        self.file_ = StateFile(self.path, describe_net(net, X, y, self), "path")
         self._begin(net)
 
     def _begin(self, net):
@@ -183,7 +183,7 @@ class FitCheckpoint(Callback):
         if self.file_ is None:
             return
         if self.end_ is not None:  # undo what other callbacks have repeated
-            restore_net(net, self.end_["net"], self._left_out(net))
+            restore_net(net, self.end_["net"], self)
             restore_generators(net, self.end_["generators"])
         if self._has_ended(net):
             if self.keep:
@@ -212,10 +212,6 @@ class FitCheckpoint(Callback):
                 "what accelerate has for it, or train in one process."
             )
 
-    def _left_out(self, net):
-        """List the callbacks whose memory is not stored."""
-        return [self]
-
     def _generators(self, net):
         """Return the states of the generators that training draws from."""
         return capture_generators(net)
@@ -228,7 +224,7 @@ class FitCheckpoint(Callback):
     def _write(self, net, has_ended=False):
         """Write the state."""
         state = {
-            "net": capture_net(net, self.rows_, self._left_out(net), self.own_),
+            "net": capture_net(net, self.rows_, self, self.own_),
             "begin": self.begin_,
             "generators": self._generators(net),
             "epochs": self.epochs_,
@@ -241,7 +237,7 @@ class FitCheckpoint(Callback):
 
     def _go_on_from(self, net, state):
         """Restore the net, and the generators to before rows are set aside."""
-        restore_net(net, state["net"], self._left_out(net))
+        restore_net(net, state["net"], self)
         self.begin_, self.epochs_ = state["begin"], state["epochs"]
         restore_generators(net, self.begin_)
         if state["has_ended"]:

@@ -21,7 +21,7 @@ def modules_of(net):
 
 
 def capture_net(net, rows, but, begin):
-    """Collect a net's state by reference, without the memory of the callbacks `but`.
+    """Collect a net's state by reference, without the memory of the callback `but`.
 
     `rows` are the pickled rows of its history, `begin` is what `pickles_of` returned
     when training began.
@@ -38,6 +38,7 @@ def capture_net(net, rows, but, begin):
         "history": rows.update(net.history),
         "callbacks": {name: callback_state(callback) for name, callback in callbacks},
         "own": own_state(net, begin),
+        "extra": net.get_extra_state() if hasattr(net, "get_extra_state") else None,
     }
 
 
@@ -49,8 +50,11 @@ def restore_net(net, state, but):
         optimizer.load_state_dict(state["optimizers"][name])
     net.history[:] = unpickle_rows(state["history"])
     for name, callback in callbacks_of(net, but).items():
-        load_callback_state(callback, state["callbacks"][name])
+        if name in state["callbacks"]:  # scikit-learn's may be there or not
+            load_callback_state(callback, state["callbacks"][name])
     load_own_state(net, state["own"])
+    if hasattr(net, "set_extra_state"):
+        net.set_extra_state(state["extra"])
 
 
 def _optimizers_of(net):
@@ -59,11 +63,11 @@ def _optimizers_of(net):
 
 
 def callbacks_of(net, but):
-    """Map names to callbacks without `but` and PrintLog, which only tracks a header."""
+    """Map names to callbacks but for one and PrintLog, which only tracks its header."""
     return {
         name: callback
         for name, callback in net.callbacks_
-        if callback not in but and not isinstance(callback, PrintLog)
+        if callback is not but and not isinstance(callback, PrintLog)
     }
 
 

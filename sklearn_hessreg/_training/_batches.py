@@ -93,16 +93,6 @@ class BatchOrder:
         self.rows = self.rows[self.random_state.permutation(n_samples)]
         return torch.from_numpy(self.rows)
 
-    def state_dict(self):
-        """Return the last order and the state of the RandomState."""
-        draws = self.random_state.get_state(legacy=False)
-        return {"rows": self.rows, "random_state": draws}
-
-    def load_state_dict(self, state):
-        """Go on from the order of another one."""
-        self.rows = state["rows"]
-        self.random_state.set_state(state["random_state"])
-
 
 class Batches:
     """Iterate over Samples in slices, in a new order each time if `order` is given."""

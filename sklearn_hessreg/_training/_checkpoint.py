@@ -1,10 +1,7 @@
 """FitCheckpoint as the estimators use it, and the description of an estimator's fit."""
 
-import json
 import pickle
 from pathlib import Path
-
-import joblib
 
 from sklearn_hessreg._state import (
     FitCheckpoint,
@@ -53,10 +50,6 @@ class EstimatorCheckpoint(FitCheckpoint):
             return net.stop_training_ or net.method.cycles_.is_due
         return net.stop_training_ or super()._is_due(net)
 
-    def _left_out(self, net):
-        """List the callbacks that are of this call alone."""
-        return net.temporary_callbacks_
-
     def _generators(self, net):
         """Return the net's own states, as a fit leaves the global generators alone."""
         return capture_own_generators(net)
@@ -77,25 +70,13 @@ def describe_fit(params, data):
 
 
 def _describe(name, value):
-    """Write a parameter as text, or as its hash if it has no plain text.
-
-    A dict gives the same text in any order, and with numpy's numbers or Python's.
-    """
-    if isinstance(value, dict):
-        return describe(value)
+    """Describe a parameter, and refuse one that cannot be pickled."""
     try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return f"{type(value).__name__} {_hash_object(name, value)}"
-    return repr(value)
-
-
-def _hash_object(name, value):
-    """Hash a value, and refuse one that cannot be pickled."""
-    try:
-        return joblib.hash(value)
+        pickle.dumps(value)
     except (AttributeError, TypeError, pickle.PicklingError) as error:
         raise ValueError(
-            f"{name}={value!r} cannot be pickled ({error}), and so not be stored in a "
-            "checkpoint. Use functions and classes of a module, or checkpoint=None."
+            f"{name}={value!r} cannot be pickled ({error}), so no checkpoint can "
+            "tell it from another. Use functions and classes of a module, or "
+            "checkpoint=None."
         ) from error
+    return describe(value)

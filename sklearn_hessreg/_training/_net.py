@@ -271,12 +271,14 @@ class MLPNet(ShortcutNet):
 
     def get_extra_state(self):
         """Return where this training is, besides what is to be told of any net."""
+        order, split = self.batch_order_, self.split_
         return {
             "seed": self.spec.seed,
             "n_epochs_begun": self.n_epochs_begun_,
             "stop_training": self.stop_training_,
-            "split": None if self.split_ is None else self.split_.state_dict(),
-            "order": self.batch_order_.state_dict(),
+            "split": None if split is None else split.state_dict(),
+            "rows": order.rows,
+            "random_state": order.random_state.get_state(legacy=False),
         }
 
     def set_extra_state(self, state):
@@ -287,8 +289,8 @@ class MLPNet(ShortcutNet):
         self.stop_training_ = state["stop_training"]
         if self.split_ is not None:
             self.split_.load_state_dict(state["split"])
-        # last, as the split has drawn from the RandomState
-        self.batch_order_.load_state_dict(state["order"])
+        self.batch_order_.rows = state["rows"]
+        self.batch_order_.random_state.set_state(state["random_state"])
 
     def __getstate__(self):
         # the user's callbacks are part of the state

@@ -12,12 +12,11 @@ class ValidationSplit:
 
     `part(y, random_state)` returns the row numbers to train on in the first cycle, and
     a list of folds, the first of which has the other rows. Once each fold has
-    validated, the round is over and the rows are split anew. A rotation changes the
-    contents of `train` and `valid` in place, for everything that holds them. X is not
-    copied.
+    validated, the rows are split anew. A rotation changes the contents of `train` and
+    `valid` in place, for everything that holds them. X is not copied.
 
-    `rounds` are the RandomState's states before each round, `fold` is the number of the
-    fold that validates, `held_out` the rows held out in each cycle.
+    `trained` has the numbers of the rows that train now, `held_out` lists the folds
+    that have validated, the last of which validates now, `left` those still to come.
     """
 
     def __init__(self, part, data, random_state, spec):
@@ -25,65 +24,52 @@ class ValidationSplit:
         self.data = data
         self.random_state = random_state
         self.spec = spec
-        self.rounds, self.folds, self.held_out, self.fold = [], [], [], 0
-        self._begin_round()
-        self.held_out.append(self.folds[0])
+        self.held_out, self.left = [], []
+        self._take_fold()
         self.train, self.valid = self._samples()
 
     def rotate(self):
         """Let the next fold validate, if cycles end at plateaus."""
-        if self.spec.method["reinit_every"] != "plateau":
-            return
-        self.fold = (self.fold + 1) % len(self.folds)
-        if self.fold == 0:
-            self._begin_round()
-        self.held_out.append(self.folds[self.fold])
-        self._exchange_samples()
+        if self.spec.method["reinit_every"] == "plateau":
+            self._take_fold()
+            self._exchange_samples()
 
     def state_dict(self):
-        """Return where the split is."""
-        return {"rounds": self.rounds, "fold": self.fold}
+        """Return the row numbers that tell where the split is."""
+        return {name: getattr(self, name) for name in ("trained", "held_out", "left")}
 
     def load_state_dict(self, state):
-        """Go to where another split was; the RandomState then is in its last round."""
-        self.rounds, self.folds, self.held_out = [], [], []
-        for before in state["rounds"]:
-            self.held_out += self.folds
-            self.random_state.set_state(before)
-            self._begin_round()
-        self.fold = state["fold"]
-        self.held_out += self.folds[: self.fold + 1]
+        """Go to where another split was."""
+        vars(self).update(state)
         self._exchange_samples()
 
+    def _take_fold(self):
+        """Take the next fold, of a new split if none is left."""
+        y = self.data[1]
+        if self.left:
+            valid, *self.left = self.left
+            self.trained = np.delete(np.arange(len(y)), valid)
+        else:
+            self.trained, (valid, *self.left) = self.part(y, self.random_state)
+        self.held_out.append(valid)
+
     def _exchange_samples(self):
-        """Put this fold's samples in the place of the last one's."""
+        """Put the samples of now in the place of the last ones."""
         for samples, other in zip(
             (self.train, self.valid), self._samples(), strict=True
         ):
             vars(samples).update(vars(other))
 
-    def _begin_round(self):
-        """Split the rows into folds."""
-        self.rounds.append(self.random_state.get_state(legacy=False))
-        self.first_train, self.folds = self.part(self.data[1], self.random_state)
-
     def _samples(self):
         """Return both parts; the validation samples have no class weights."""
         X, y, *weights = self.data
-        valid = self.folds[self.fold]
-        train = self.first_train if self.fold == 0 else _others(valid, len(y))
         head, device = self.spec.head, self.spec.device
         return [
             to_samples(X, y[rows], weight[rows], head, device, rows)
-            for rows, weight in zip((train, valid), weights, strict=True)
+            for rows, weight in zip(
+                (self.trained, self.held_out[-1]), weights, strict=True
+            )
         ]
-
-
-def _others(rows, size):
-    """Return the numbers below `size` that are not in `rows`."""
-    is_other = np.ones(size, dtype=bool)
-    is_other[rows] = False
-    return np.flatnonzero(is_other)
 
 
 def to_samples(X, y, weight, head, device="cpu", rows=None):

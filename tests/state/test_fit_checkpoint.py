@@ -37,7 +37,6 @@ from sklearn_hessreg import (
     HessianReinit,
 )
 from sklearn_hessreg._state import StateFile, _net_state
-from sklearn_hessreg._state._description import describe
 
 X = X.astype("float32")
 EPOCHS = 8
@@ -389,11 +388,6 @@ def test_an_old_row_of_the_history_that_has_changed_is_pickled_again(change):
     assert _net_state.unpickle_rows(rows.update(history)) == history
 
 
-def test_a_data_set_is_told_by_its_values():
-    data = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    assert describe(data) != describe(TensorDataset(torch.tensor(X + 1)))
-
-
 @pytest.mark.parametrize("end", [break_off, interrupt])
 def test_an_interrupted_net_is_as_it_was_made(interrupted, end, monkeypatch):
     path = interrupted(end=end)
@@ -470,6 +464,21 @@ def test_a_process_that_begins_the_same_fit_meanwhile_disturbs_no_writing(
     monkeypatch.setattr(os, "fsync", begins)
     one.write("state of one", 1)
     assert two.load() == "state of one"
+
+
+def test_a_fit_that_began_beside_another_one_refuses_its_file(tmp_path):
+    one, two = (
+        StateFile(
+            tmp_path / "state", {"parameters": {"k": k}, "data": {}, "versions": {}}, ""
+        )
+        for k in (20, 30)
+    )
+    assert one.load() is None
+    two.write("state of two", 1)
+    with pytest.raises(ValueError, match="k was 30 there and is 20 here"):
+        one.write("state of one", 0)
+    assert os.listdir(tmp_path) == ["state"]
+    assert two.load() == "state of two"
 
 
 class MoveAway(Callback):

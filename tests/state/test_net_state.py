@@ -33,8 +33,8 @@ def moved():
         with torch.random.fork_rng():
             one, two = (kind(Counting, nn.MSELoss).initialize() for _ in range(2))
         change(one.module_)
-        state = capture_net(one, PickledRows(), (), {})
-        restore_net(two, copy.deepcopy(state), ())
+        state = capture_net(one, PickledRows(), None, {})
+        restore_net(two, copy.deepcopy(state), None)
         return two.module_
 
     return move

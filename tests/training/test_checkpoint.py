@@ -1,15 +1,15 @@
 """A fit that is killed and called again ends as the uninterrupted one, to the bit."""
 
+import json
 import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from kills import POINTS, arm, whole_and_resumed
+from kills import arm, whole_and_resumed
 from processes import posix
 from settings import PLAIN
-from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_cases import X, Y, assert_same
 
@@ -18,6 +18,7 @@ from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
+from sklearn_hessreg._state import StateFile
 from sklearn_hessreg._training import EstimatorCheckpoint
 from sklearn_hessreg._training._net import MLPNet
 
@@ -41,6 +42,7 @@ CASES = {
     "few snapshots": {"n_snapshots": 2},
     "reset of units": {"optimizer_state": "reset", "granularity": "unit"},
     "random": {"importance": "random"},
+    "without shuffling": {"shuffle": False},
     "lbfgs": {"solver": "lbfgs"},
     "a schedule of skorch": {
         "skorch_callbacks": [LRScheduler("StepLR", step_size=2, gamma=0.7)]
@@ -53,7 +55,7 @@ CASES = {
 }
 KILLS = [
     *((case, "before the move") for case in CASES),
-    *(("plateau of the score", point) for point in POINTS if point != POINTS[2]),
+    ("plateau of the score", "in a batch"),
     ("a schedule of skorch", "after the move"),  # that is where the schedule steps
 ]
 
@@ -92,6 +94,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_end_to_the_bit(ends, case, po
     whole, resumed = whole_and_resumed(ends, case, point)
     for part in ("weights", "optimizer", "callbacks"):
         assert_same(whole[part], resumed[part])
+    assert_same(*(json.loads(state["history"]) for state in (whole, resumed)))
 
 
 @posix
@@ -166,14 +169,6 @@ def test_another_version_is_an_error_that_names_both(interrupted, monkeypatch):
     )
     with pytest.raises(ValueError, match=r"torch was of version 2\..* is of 9\.9 here"):
         make(checkpoint=path).fit(X, Y)
-
-
-def test_an_error_leaves_the_file_as_it_was(interrupted):
-    path = interrupted()
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match="other"):
-        make(k=30, checkpoint=path).fit(X, Y)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -258,41 +253,59 @@ def test_a_warm_start_from_other_weights_is_another_fit(tmp_path):
         clf.fit(X, Y)
 
 
-def test_a_kept_checkpoint_holds_the_end(tmp_path, monkeypatch):
+ENDS = {
+    "at max_iter": {},
+    "after the last snapshot": {
+        **QUICK,
+        "tol": 9.0,
+        "n_snapshots": 2,
+        "reinit_every": "plateau",
+    },
+    "at a plateau": {**QUICK, "k": 0},
+    "of lbfgs": {"solver": "lbfgs", "k": 0, "max_iter": 200},
+}
+
+
+@pytest.mark.parametrize("options", ENDS.values(), ids=ENDS)
+def test_a_kept_checkpoint_holds_the_end(options, tmp_path, monkeypatch):
     path = tmp_path / "state"
-    whole = make(checkpoint=FitCheckpoint(path, every=5, keep=True)).fit(X, Y)
-    monkeypatch.setattr(
-        "sklearn_hessreg._training._net.MLPNet.train_step_single", None
-    )  # nothing is trained again
-    again = make(checkpoint=path).fit(X, Y)
+    keep = FitCheckpoint(path, every=50, keep=True)
+    whole = make(**options, checkpoint=keep).fit(X, Y)
+    assert (whole.n_iter_ < whole.max_iter) == bool(options)
+    monkeypatch.setattr(MLPNet, "compute_gradient", None)  # nothing is trained again
+    again = make(**options, checkpoint=path).fit(X, Y)
     assert_same(state_of(whole)["weights"], state_of(again)["weights"])
+    assert again.n_iter_ == whole.n_iter_
 
 
-def test_the_state_is_written_each_so_many_epochs_and_at_both_ends(
-    tmp_path, monkeypatch
-):
+def test_lbfgs_is_written_at_the_end_of_each_cycle(tmp_path, monkeypatch):
     written = []
-    write = EstimatorCheckpoint._write
     monkeypatch.setattr(
-        EstimatorCheckpoint,
-        "_write",
-        lambda self, net: [written.append(self.epochs_), write(self, net)],
+        StateFile, "write", lambda self, state, epochs: written.append(epochs)
     )
-    make(checkpoint=FitCheckpoint(tmp_path / "state", every=5)).fit(X, Y)
+    make(solver="lbfgs", reinit_every=5, checkpoint=tmp_path / "state").fit(X, Y)
     assert written == [0, 5, 10, 12]
 
 
-def test_a_folder_has_a_file_for_each_fit_of_a_search(tmp_path):
-    clf = make(checkpoint=FitCheckpoint(tmp_path, keep=True))
-    GridSearchCV(clf, {"k": [0, 20]}, cv=2, refit=False).fit(X, Y)
-    assert len(list(tmp_path.iterdir())) == 4
+def test_a_resumed_fit_leaves_the_global_generators_alone(interrupted):
+    path = interrupted()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)  # the other fit left it elsewhere
+        before = torch.get_rng_state()
+        make(checkpoint=path).fit(X, Y)
+        assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("change", [{"every": 0}, {"keep": "yes"}, {"path": 3}])
-def test_settings_that_are_not_allowed_are_refused(change, tmp_path):
-    settings = FitCheckpoint(**{"path": tmp_path / "state", **change})
-    (name,) = change
-    with pytest.raises(ValueError, match=f"'{name}' parameter of FitCheckpoint"):
+def test_scikit_learns_callbacks_may_be_added(interrupted):
+    callbacks = pytest.importorskip("sklearn.callback")
+    on = make(checkpoint=interrupted())
+    on.set_callbacks(callbacks.ScoringMonitor(scoring="accuracy")).fit(X, Y)
+    assert_same(state_of(on)["weights"], state_of(make().fit(X, Y))["weights"])
+
+
+def test_settings_that_are_not_allowed_are_refused(tmp_path):
+    settings = FitCheckpoint(tmp_path / "state", every=0)
+    with pytest.raises(ValueError, match="'every' parameter of FitCheckpoint"):
         make(checkpoint=settings).fit(X, Y)
     assert os.listdir(tmp_path) == []
 
@@ -302,36 +315,11 @@ def test_a_folder_needs_a_seed(tmp_path):
         make(checkpoint=tmp_path, random_state=None).fit(X, Y)
 
 
-class FitOfOther(Callback):
-    """Let another fit begin with the same file before this one writes it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def on_train_begin(self, net, **kwargs):
-        make(k=30, checkpoint=FitCheckpoint(self.path, keep=True)).fit(X, Y)
-
-
-def test_a_fit_that_began_beside_another_one_refuses_its_file(tmp_path):
-    path = tmp_path / "state"
-    with pytest.raises(ValueError, match="k was 30"):
-        make(skorch_callbacks=[FitOfOther(path)], checkpoint=path).fit(X, Y)
-    assert os.listdir(tmp_path) == ["state"]
-
-
-def test_a_file_that_is_no_checkpoint_is_refused_and_left(tmp_path):
-    path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps(X))
-    with pytest.raises(ValueError, match=r"model\.pkl.* is no checkpoint"):
-        make(checkpoint=path).fit(X, Y)
-    assert np.array_equal(pickle.loads(path.read_bytes()), X)
-
-
 def test_a_large_file_without_lines_is_refused_unread(tmp_path):
     path = tmp_path / "image"
     with path.open("wb") as file:
         file.truncate(2**36)  # a hole
-    with pytest.raises(ValueError, match=r"image.* is no checkpoint"):
+    with pytest.raises(ValueError, match=r"^checkpoint=.*image.* is no checkpoint"):
         make(checkpoint=path).fit(X, Y)
 
 
@@ -340,11 +328,6 @@ def test_a_damaged_file_is_an_error_with_a_way_out(interrupted):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"damaged.*Delete it"):
         make(checkpoint=path).fit(X, Y)
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder"):
-        make(checkpoint=tmp_path / "none" / "state").fit(X, Y)
 
 
 def test_parameters_that_cannot_be_pickled_are_named(tmp_path):
