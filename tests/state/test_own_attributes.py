@@ -118,6 +118,20 @@ def assert_stored(kind, path, name):
     assert getattr(nets[2], name) == getattr(nets[0], name)
 
 
+def test_a_net_may_say_itself_what_is_stored(tmp_path):
+    class Told(Net):
+        def on_epoch_end(self, net, **kwargs):
+            self.door_ = threading.Lock()  # is not looked at
+
+        def get_extra_state(self):
+            return {"steps": self.steps_}
+
+        def set_extra_state(self, state):
+            self.steps_ = state["steps"]
+
+    assert_stored(Told, tmp_path / "night", "steps_")
+
+
 def test_what_training_makes_and_cannot_be_pickled_is_named(tmp_path):
     class Locked(Net):
         def on_epoch_end(self, net, **kwargs):
