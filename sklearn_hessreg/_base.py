@@ -172,7 +172,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             if not incremental:
                 self._warn_if_not_converged()
         if checkpoint is not None and self._has_finished() and not checkpoint.keep:
-            checkpoint.remove()
+            checkpoint.file_.remove()
         return self
 
     def _validate_params(self):

@@ -1,9 +1,6 @@
 """Checkpoints: the state of a training in a file, for bit-exact resume."""
 
-from sklearn_hessreg._state._callback_state import (
-    callback_state,
-    load_callback_state,
-)
+from sklearn_hessreg._state._callback_state import load_callback_state
 from sklearn_hessreg._state._description import describe, hash_array, versions
 from sklearn_hessreg._state._file import StateFile
 from sklearn_hessreg._state._fit_checkpoint import FitCheckpoint
@@ -12,7 +9,6 @@ from sklearn_hessreg._state._generators import capture_own_generators
 __all__ = [
     "FitCheckpoint",
     "StateFile",
-    "callback_state",
     "capture_own_generators",
     "describe",
     "hash_array",

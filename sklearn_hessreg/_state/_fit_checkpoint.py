@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
 from sklearn_hessreg._hessian import ranks_of, without_ddp
-from sklearn_hessreg._state._callback_state import pickles_of
+from sklearn_hessreg._state._callback_state import pickled, pickles_of
 from sklearn_hessreg._state._description import describe_net
 from sklearn_hessreg._state._file import StateFile
 from sklearn_hessreg._state._generators import (
@@ -292,9 +292,7 @@ def _what_cannot_be_pickled(state, error):
     """Name the callback and the attribute that cannot be pickled."""
     for callback, memory in state["net"]["callbacks"].items():
         for name, value in {**memory["values"], **memory["parts"]}.items():
-            try:
-                pickle.dumps(value)
-            except (AttributeError, TypeError, pickle.PicklingError):
+            if pickled(value) is None:
                 return (
                     f"The callback {callback!r} cannot be stored, as its attribute "
                     f"{name} cannot be pickled ({error}). Let its class define "

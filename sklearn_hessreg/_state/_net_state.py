@@ -50,7 +50,7 @@ def restore_net(net, state, but):
         optimizer.load_state_dict(state["optimizers"][name])
     net.history[:] = unpickle_rows(state["history"])
     for name, callback in callbacks_of(net, but).items():
-        if name in state["callbacks"]:  # scikit-learn's may be there or not
+        if name in state["callbacks"]:  # one that only watches may be new
             load_callback_state(callback, state["callbacks"][name])
     load_own_state(net, state["own"])
     if hasattr(net, "set_extra_state"):

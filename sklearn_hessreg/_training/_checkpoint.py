@@ -17,25 +17,20 @@ class EstimatorCheckpoint(FitCheckpoint):
     """Keep an estimator's training in a file.
 
     With L-BFGS it is written after every cycle, because a bit-exact resume is not
-    possible within one. The estimator deletes it, once all of its fit has ended.
+    possible within one. The estimator deletes `file_`, once all of its fit has ended.
 
     `settings` is the user's FitCheckpoint, `fit` is what `describe_fit` returns.
     """
 
     def __init__(self, settings, fit):
         super().__init__(settings.path, settings.every, settings.keep)
-        path = self.path
-        if Path(path).is_dir() and fit["parameters"]["random_state"] == "None":
+        if Path(self.path).is_dir() and fit["parameters"]["random_state"] == "None":
             raise ValueError(
-                f"checkpoint={path!r} is a folder, where fits are told apart by "
+                f"checkpoint={self.path!r} is a folder, where fits are told apart by "
                 "their parameters and data; with random_state=None fits that are "
                 "to differ have the same. Set random_state, or name a file."
             )
-        self.file_ = StateFile(path, fit, "checkpoint")
-
-    def remove(self):
-        """Delete the file."""
-        self.file_.remove()
+        self.file_ = StateFile(self.path, fit, "checkpoint")
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Resume from the file, or write it now so that a failure costs no training."""
