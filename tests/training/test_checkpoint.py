@@ -25,6 +25,14 @@ from sklearn_hessreg._training._net import MLPNet
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SGD = {"solver": "sgd", "learning_rate_init": 0.1}
 QUICK = {"tol": 0.05, "n_iter_no_change": 1}
+# two folds of different sizes, which validate for three epochs each
+FOLDS = {
+    **QUICK,
+    "tol": 10.0,
+    "reinit_every": "plateau",
+    "early_stopping": True,
+    "validation_fraction": 0.4,
+}
 CASES = {
     "adam": {},
     "sgd": SGD,
@@ -39,6 +47,7 @@ CASES = {
         "reinit_every": "plateau",
         "early_stopping": True,
     },
+    "folds, one batch": {**FOLDS, "batch_size": "auto"},
     "few snapshots": {"n_snapshots": 2},
     "reset of units": {"optimizer_state": "reset", "granularity": "unit"},
     "random": {"importance": "random"},
@@ -199,12 +208,14 @@ def test_memory_order_is_not_data(interrupted):
     assert not path.exists()
 
 
-def test_draws_of_no_seed_are_resumed(interrupted):
-    path = interrupted(random_state=None)
+@pytest.mark.parametrize("options", [{}, {**FOLDS, "shuffle": False}], ids=str)
+def test_draws_of_no_seed_are_resumed(interrupted, options):
+    options = {**options, "random_state": None}
+    path = interrupted(**options)
     left = path.read_bytes()
-    one = make(random_state=None, checkpoint=path).fit(X, Y)
+    one = make(**options, checkpoint=path).fit(X, Y)
     path.write_bytes(left)
-    two = make(random_state=None, checkpoint=path).fit(X, Y)
+    two = make(**options, checkpoint=path).fit(X, Y)
     assert_same(state_of(one), {**state_of(two), "history": state_of(one)["history"]})
     assert one.net_.spec.seed == two.net_.spec.seed
 
@@ -255,12 +266,7 @@ def test_a_warm_start_from_other_weights_is_another_fit(tmp_path):
 
 ENDS = {
     "at max_iter": {},
-    "after the last snapshot": {
-        **QUICK,
-        "tol": 9.0,
-        "n_snapshots": 2,
-        "reinit_every": "plateau",
-    },
+    "after the last snapshot": {**FOLDS, "n_snapshots": 2},
     "at a plateau": {**QUICK, "k": 0},
     "of lbfgs": {"solver": "lbfgs", "k": 0, "max_iter": 200},
 }
