@@ -67,7 +67,7 @@ def _factors(h, z):
 
     Powers of two pass through it unrounded, so a correct prediction matches to the bit.
     """
-    (d,) = gradients(h, [z], grad_outputs=torch.ones_like(h), create_graph=True)
+    (d,) = gradients(h.sum(), [z], create_graph=True)
     if d.requires_grad and derivatives([d], [z], [random_like(z)])[0].any():
         return None
     d, u = d.detach(), powers_of_two_like(z)

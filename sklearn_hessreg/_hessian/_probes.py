@@ -20,11 +20,12 @@ def gradients(y, xs, **options):
 
 def derivatives(gs, xs, us):
     """Return the derivatives of the sum of all g * u with respect to each x."""
-    # us as grad_outputs, because a sum of products takes longer to differentiate
     moving = [(g, u) for g, u in zip(gs, us, strict=True) if g.requires_grad]
     if not moving:
         return [torch.zeros_like(x) for x in xs]
-    return gradients([g for g, _ in moving], xs, grad_outputs=[u for _, u in moving])
+    # torch would import sympy for grad_outputs: 0.4 seconds in every new process
+    total = sum(torch.dot(g.reshape(-1), u.reshape(-1)) for g, u in moving)
+    return gradients(total, xs)
 
 
 def random_directions(z):
