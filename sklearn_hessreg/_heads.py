@@ -30,6 +30,10 @@ class Head:
     # what to scale if training overflows
     to_scale: ClassVar[str] = "features, for instance with StandardScaler"
 
+    def target(self, y, dtype):
+        """Turn numbers, or zeros and ones, into a matrix with one row per sample."""
+        return torch.from_numpy(y).to(dtype).view(len(y), -1)
+
     def prepare(self, outputs):
         """Return what both the loss and its derivative are computed from."""
         return outputs
@@ -125,10 +129,6 @@ class Logistic(Head):
     criterion: ClassVar[type] = torch.nn.BCEWithLogitsLoss
     n_labels: int = 1
 
-    def target(self, y, dtype):
-        """Turn indices of classes, or an indicator matrix, into a matrix of floats."""
-        return _matrix(y, dtype)
-
     def loss_of_prepared(self, criterion, logits, target):
         """Return the loss, without the call of a module (worth 1.05 of an epoch)."""
         reduction = criterion.reduction
@@ -194,10 +194,6 @@ class _Numbers(Head):
         "TransformedTargetRegressor"
     )
 
-    def target(self, y, dtype):
-        """Turn numbers into a matrix of floats."""
-        return _matrix(y, dtype)
-
     def score(self, outputs, target, weight):
         """Return R², averaged over the outputs; NaN if a prediction is not finite."""
         predicted = self.predictions(outputs)
@@ -262,11 +258,6 @@ class Exponential(_Numbers):
     def predictions(self, outputs):
         """Return the means."""
         return outputs.exp()
-
-
-def _matrix(y, dtype):
-    """Turn numbers into a matrix of floats, one row per sample."""
-    return torch.from_numpy(y).to(dtype).view(len(y), -1)
 
 
 def _both_classes(logits):
