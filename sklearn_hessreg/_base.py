@@ -231,7 +231,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             return gather_rows(ranks, "checking the validation data", check)
         if not params["early_stopping"]:
             return None
-        how = {"fraction": params["validation_fraction"], "classes": self._strata()}
+        classes = getattr(self, "classes_", None)  # a regressor has none
+        how = {"fraction": params["validation_fraction"], "classes": classes}
         if self.early_stopping != "auto":
             warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)

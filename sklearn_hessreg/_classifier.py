@@ -663,10 +663,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         )
         return check_validation_set(self, *validation, X.dtype, encode_y, shard)
 
-    def _strata(self):
-        """Return the classes to stratify a validation split by."""
-        return self.classes_
-
     def _output(self, y):
         """Return the head and the number of outputs."""
         q = float(self.gce_q) if self.loss == "gce" else None

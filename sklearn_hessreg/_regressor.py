@@ -601,10 +601,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             check_scored(valid[1], by_r2)
         return valid
 
-    def _strata(self):
-        """Return None: there are no classes to stratify a validation split by."""
-        return None
-
     def _output(self, y):
         """Return the head and the number of outputs."""
         head = _head(self.loss, float(self.delta))
