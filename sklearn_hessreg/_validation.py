@@ -459,24 +459,18 @@ def _strata(y, fraction, classes):
     """Return what to stratify a split by and what prevents it; either may be None."""
     if classes is None or y.ndim > 1:
         return None, None
-    obstacle = _obstacle_to_strata(y, fraction, classes)
-    return (y if obstacle is None else None), obstacle
-
-
-def _obstacle_to_strata(y, fraction, classes):
-    """Return why a split cannot have every class on both sides, or None if it can."""
     shown, counts = np.unique(y, return_counts=True)
     single = classes[shown[counts == 1]]
     if len(single):
         more = f" and {len(single) - 10} more" if len(single) > 10 else ""
-        return f"the classes {single[:10].tolist()}{more} have one sample each"
+        return None, f"the classes {single[:10].tolist()}{more} have one sample each"
     n_valid = ceil(fraction * len(y))
     if min(n_valid, len(y) - n_valid) < len(shown):
-        return (
+        return None, (
             f"validation_fraction={fraction} of {len(y)} samples leaves {n_valid} for "
             f"{len(shown)} classes"
         )
-    return None
+    return y, None
 
 
 def check_validation_set(
