@@ -510,13 +510,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         return converted.set_params(loss=loss)
 
     def _resolve(self, continuing):
-        """Check the parameters and return them as plain Python values."""
+        """Check the parameters; refuse a loss that changes what the outputs mean."""
         params = super()._resolve(continuing)
-        self._check_loss(params, continuing)
-        return params
-
-    def _check_loss(self, params, continuing):
-        """Refuse a loss that would change what the net's outputs mean."""
         loss = params["loss"]
         out_activation = _head(loss, params["delta"]).out_activation
         if continuing and out_activation != self.out_activation_:
@@ -534,6 +529,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
                 "score, and which of them are re-initialised is arbitrary. Use "
                 "loss='huber', or importance='magnitude' or 'random'."
             )
+        return params
 
     def _check_data(self, X, y, continuing):
         """Check the targets first, then X and y together."""
