@@ -54,9 +54,6 @@ from sklearn_hessreg._validation import (
 )
 
 _SPEC_FIELDS = {field.name for field in fields(TrainingSpec)}
-# parameters that cannot change when training is continued
-_BUILT_FROM = ("hidden_layer_sizes", "activation")
-
 
 # Fitted attributes that scikit-learn's MLPs have under the same names.
 _SKLEARN_ATTRIBUTES = (
@@ -187,10 +184,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             type(self).__name__,
         )
         if continuing:
-            spec = self.net_.spec
-            check_continuation(
-                params, {name: getattr(spec, name) for name in _BUILT_FROM}
-            )
+            check_continuation(params, self.net_.spec)
         else:
             warn_if_fraction(params["k"])
         return params

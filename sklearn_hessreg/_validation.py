@@ -180,9 +180,10 @@ def check_random_state_repeats(random_state):
         )
 
 
-def check_continuation(params, trained):
+def check_continuation(params, spec):
     """Refuse to continue training with parameters the net was not built with."""
-    for name, value in trained.items():
+    for name in ("hidden_layer_sizes", "activation"):
+        value = getattr(spec, name)
         if params[name] != value:
             raise ValueError(
                 f"{name} cannot change from {value!r} to {params[name]!r} when "
