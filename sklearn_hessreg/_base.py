@@ -136,7 +136,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             continuing = hasattr(self, "net_") and (incremental or self.warm_start)
             params = self._resolve(continuing)
             if incremental:
-                _refuse_checkpoint(params["checkpoint"])
+                _check_partial_fit(params)
             ranks = sharing_ranks(params, getattr(X, "columns", ()))
             if ranks.size == 1:
                 X, y = self._check_data(X, y, continuing)
@@ -439,9 +439,15 @@ def is_stochastic(estimator):
     return True
 
 
-def _refuse_checkpoint(checkpoint):
-    """Refuse a checkpoint in partial_fit, whose single epoch is never resumed."""
-    if checkpoint is not None:
+def _check_partial_fit(params):
+    """Refuse settings that partial_fit, a single epoch on some data, cannot have."""
+    for name, value in (("early_stopping", True), ("class_weight", "balanced")):
+        if params.get(name) == value:
+            raise ValueError(
+                f"partial_fit does not support {name}={value!r}, which needs all "
+                "data at once. Use fit, or another value."
+            )
+    if (checkpoint := params["checkpoint"]) is not None:
         raise ValueError(
             f"partial_fit writes no checkpoint, and checkpoint={checkpoint!r}. "
             "Set it to None and dump the estimator after a call, for instance with "

@@ -444,7 +444,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
             ``early_stopping=True`` or ``class_weight="balanced"``, which need all data
             at once.
         """
-        self._check_partial_fit(classes)
         learn = partial(self._learn_given_classes, classes)
         return self._fit(X, y, sample_weight, (None,) * 3, learn, incremental=True)
 
@@ -615,9 +614,21 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.classes_ = classes
 
     def _learn_given_classes(self, classes, y, continuing):
-        """Learn the classes passed to the first call of partial_fit."""
+        """Learn the classes passed to the first call of partial_fit; refuse others."""
         if not continuing:
+            if classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit. Pass all "
+                    "labels that may ever occur."
+                )
             self.classes_ = check_given_classes(classes)
+        elif classes is not None and not same_classes(
+            check_given_classes(classes), self.classes_
+        ):
+            raise ValueError(
+                f"classes={np.unique(classes).tolist()} is not the same as on the last "
+                f"call to partial_fit, {self.classes_.tolist()}. Leave it out."
+            )
 
     def _encode(self, y):
         """Turn labels into indices of the classes."""
@@ -671,28 +682,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         n_labels = 1 if y.ndim == 1 else y.shape[1]
         head = RobustLogistic(n_labels, q) if q else Logistic(n_labels)
         return head, n_labels
-
-    def _check_partial_fit(self, classes):
-        """Refuse settings and classes that partial_fit cannot work with."""
-        for name, value in (("early_stopping", True), ("class_weight", "balanced")):
-            if getattr(self, name) == value:
-                raise ValueError(
-                    f"partial_fit does not support {name}={value!r}, which needs all "
-                    "data at once. Use fit, or another value."
-                )
-        if not hasattr(self, "net_"):
-            if classes is None:
-                raise ValueError(
-                    "classes must be passed on the first call to partial_fit. Pass all "
-                    "labels that may ever occur."
-                )
-        elif classes is not None and not same_classes(
-            check_given_classes(classes), self.classes_
-        ):
-            raise ValueError(
-                f"classes={np.unique(classes).tolist()} is not the same as on the last "
-                f"call to partial_fit, {self.classes_.tolist()}. Leave it out."
-            )
 
     def _is_multilabel(self):
         """Return whether each output is a label of its own."""

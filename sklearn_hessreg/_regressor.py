@@ -395,15 +395,8 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             As in ``fit``; also with ``early_stopping=True``, which needs all data at
             once.
         """
-        if self.early_stopping not in (False, "auto"):
-            raise ValueError(
-                "partial_fit does not support early_stopping=True, which needs all "
-                "data at once. Use fit, or another value."
-            )
-        nothing = (None, None, None)
-        return self._fit(
-            X, y, sample_weight, nothing, self._check_scale, incremental=True
-        )
+        learn = self._check_scale
+        return self._fit(X, y, sample_weight, (None,) * 3, learn, incremental=True)
 
     def predict(self, X: MatrixLike) -> NDArray[Any]:
         """Predict the target of each sample.
