@@ -158,7 +158,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
                 warn_if_unscored(params["scoring"], valid)
             spec, random_state = self._specify(params, data, incremental, ranks)
             previous = self.net_ if continuing else None
-            scorer = self._scorer(params["scoring"], _weights_of(valid, data))
+            scorer = self._scorer(params["scoring"], valid, data)
             checkpoint = self._checkpoint(params, spec, data, valid, previous)
             if checkpoint is not None:
                 callbacks = [*callbacks, ("checkpoint", checkpoint)]
@@ -231,15 +231,14 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
             warn_if_not_stratified(data[1], **how)
         return partial(split_validation, **how)
 
-    def _scorer(self, scoring, weight):
-        """Return a function that scores a net by the user's scorer; None without one.
-
-        `weight` holds the weights of the samples that may be scored, or is None.
-        """
+    def _scorer(self, scoring, valid, data):
+        """Return a function that scores a net by the user's scorer, or None."""
         if scoring is None or scoring == "loss":
             return None
         scorer = check_scoring(self, scoring)
-        check_takes_weight(scorer, scoring, weight)
+        if valid is not None:  # given, or to be split off from the rows
+            weight = data[3] if callable(valid) else valid[2]
+            check_takes_weight(scorer, scoring, weight)
 
         def score(net, X, y, weight):
             model = copy(self)
@@ -296,7 +295,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         check_random_state_repeats(params["random_state"])
         names = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
         # without class weights, which are among the parameters
-        arrays = dict(zip(names, (*data[:2], data[3], *_arrays_of(valid)), strict=True))
+        given = valid if isinstance(valid, tuple) else (None,) * 3
+        arrays = dict(zip(names, (*data[:2], data[3], *given), strict=True))
         if previous is not None:
             weights = take_weights(previous.module_).items()
             arrays |= {f"{name} of the previous fit": W for name, W in weights}
@@ -460,18 +460,6 @@ def _describe_outcome(outcome):
     if outcome is None or outcome.status == 0:
         return "(the loss overflowed, and the gradient is large)."
     return f"(status={outcome.status}):\n{outcome.message}"
-
-
-def _arrays_of(valid):
-    """Return the user's validation arrays, or three Nones without any."""
-    return valid if isinstance(valid, tuple) else (None,) * 3
-
-
-def _weights_of(valid, data):
-    """Return the weights of the validation samples, or of the rows they come from."""
-    if valid is None:
-        return None
-    return data[3] if callable(valid) else valid[2]
 
 
 def _random_state(random_state):
