@@ -310,7 +310,7 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _warn_if_not_converged(self):
         """Warn if training hit a maximum or nothing was re-initialised."""
         net, n_iter = self.net_, self.n_iter_
-        method, max_iter = self._callback("", "hessian_reinit"), net.spec.max_iter
+        method, max_iter = net.method, net.spec.max_iter
         outcome = getattr(net.optimizer_, "outcome", None)  # of L-BFGS
         by_clock = method.k > 0 and method.reinit_every != "plateau"
         failed = net.spec.solver == "lbfgs" and net.optimizer_.has_failed

@@ -43,7 +43,7 @@ class FittedNet:
     @property
     def reinit_history_(self) -> list[dict[str, Any]]:
         """One record per event and layer, see HessianReinit."""
-        return self._callback("reinit_history_", "hessian_reinit").reinit_history_
+        return self._fitted("reinit_history_").method.reinit_history_
 
     @property
     def n_iter_(self) -> int:
@@ -154,13 +154,9 @@ class FittedNet:
             )
         return self.net_
 
-    def _callback(self, name, part):
-        """Return the callback `part` of the net, which records attribute `name`."""
-        return dict(self._fitted(name).callbacks_)[part]
-
     def _progress(self, name):
         """Return the callback that records the losses and scores."""
-        return self._callback(name, "curves")
+        return dict(self._fitted(name).callbacks_)["curves"]
 
 
 def _as_sklearn(snapshot):

@@ -1,4 +1,4 @@
-"""Read what a display needs from an estimator: its MLP, method, data and layers."""
+"""Read what a display needs from an estimator: its MLP, data and layers."""
 
 from numbers import Integral
 
@@ -27,11 +27,6 @@ def _describe(estimator):
     if isinstance(estimator, Pipeline):
         return f"{name} that ends with a {type(estimator[-1]).__name__}"
     return name
-
-
-def fitted_method(mlp):
-    """Return the HessianReinit that took part in the MLP's training."""
-    return dict(mlp.net_.callbacks_)["hessian_reinit"]
 
 
 def transformed(estimator, X):

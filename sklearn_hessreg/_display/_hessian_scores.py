@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 from sklearn_hessreg._display import _heat_map
 from sklearn_hessreg._display._estimator import (
-    fitted_method,
     fitted_mlp,
     layer_name,
     layer_names,
@@ -171,7 +170,7 @@ class HessianScoresDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         mlp = fitted_mlp(estimator)
         name = layer_name(mlp, layer)
-        method = fitted_method(mlp)
+        method = mlp.net_.method
         k = method.k if k is None else k
         validate_parameter_constraints(
             {"k": [Interval(Real, 0, 100, closed="both")]}, {"k": k}, cls.__name__
