@@ -28,8 +28,6 @@ def predict(net, X, link, member=None):
         network, size = net.stacked_, STACKED_BATCH
         if member is None:
             function = partial(_mean, net.spec.head, link)
-        else:
-            function = partial(_of_member, net.spec.head, link, member)
     samples = Samples(X, device=net.device)
     size = max(size, _rows_like_weights(net, samples))
     work = _count_largest_product(net, samples, min(size, len(samples)))
@@ -37,6 +35,8 @@ def predict(net, X, link, member=None):
         for start in range(0, len(samples), size):
             rows = slice(start, start + size)
             outputs = network(samples.inputs_of_batch(rows))
+            if outputs.ndim == 3 and member is not None:
+                outputs = outputs[member]
             part = function(outputs.cpu()).numpy()
             if len(samples) <= size:
                 return part
@@ -94,11 +94,6 @@ def _mean(head, link, outputs):
     averaged = "probabilities" if link == "decide" else link
     mean = getattr(head, averaged)(outputs).view(count, rows, -1).mean(0)
     return head.decide_by(mean) if link == "decide" else mean
-
-
-def _of_member(head, link, member, outputs):
-    """Apply a method of the head to the outputs of one of several networks."""
-    return getattr(head, link)(outputs[member])
 
 
 def _without_autocast(device):
