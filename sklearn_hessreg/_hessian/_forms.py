@@ -151,10 +151,6 @@ class Softmax:
         A -= p[:, None] @ A
         return A.mul_((w * p)[:, :, None])
 
-    def product(self, u):
-        """Return S_n u_n, of shape (rows, C)."""
-        return self.times(u[:, :, None])[:, :, 0]
-
     def absolute_sums(self, elements=None):
         """Return sum_k |S_n[i,k]|, of shape (rows, C)."""
         return (self.p * self.rest).mul_(2 * self.w.abs())
