@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from sklearn_hessreg._hessian import _jacobian, _row_by_row, _streamed
 from sklearn_hessreg._hessian._curvature import (
@@ -64,7 +64,8 @@ class Problem:
         """The loss in the graph of the forward pass."""
         if self._J is None:
             # cloned, because the loss may change its arguments in place
-            self._J = self.loss(tree_map(_clone, self.forward.outputs))
+            outputs = self.forward.outputs
+            self._J = self.loss(tree_map_only(torch.Tensor, torch.clone, outputs))
             check_loss(self._J)
         return self._J
 
@@ -120,11 +121,6 @@ class Problem:
         uses = self.forward.uses.get(name, ())
         once = len(uses) == 1 == self.forward.calls.get(name)
         return once and is_linear(self.layer(name))
-
-
-def _clone(y):
-    """Copy a tensor in its graph; leave anything else as it is."""
-    return y.clone() if isinstance(y, torch.Tensor) else y
 
 
 class _FormulaError(Exception):
