@@ -137,9 +137,9 @@ class Cycles:
         """The score of the cycle's network: its best epoch's if held, or its last's."""
         return self.score if self.best is None else self.plateau.best
 
-    def end_cycle(self, weights, score, n_snapshots):
+    def end_cycle(self, weights, n_snapshots):
         """Keep a snapshot, mark an event as due and forget the rest of the cycle."""
-        snapshot = self.snapshot(weights, score)
+        snapshot = self.snapshot(weights)
         return Cycles(
             progress=self.progress.end_cycle(),
             kept=_last(n_snapshots, *self.kept, snapshot),
@@ -152,23 +152,18 @@ class Cycles:
 
     def cut_off(self, weights, suspended):
         """Stop in mid-cycle; the cycle's snapshot, if it counts, is provisional."""
-        cut = None if weights is None else self.snapshot(weights, self.final_score)
+        cut = None if weights is None else self.snapshot(weights)
         return replace(self, cut=cut, suspended=suspended)
 
     def resume(self):
         """Continue in mid-cycle."""
         return replace(self, cut=None, suspended=None)
 
-    def snapshot(self, weights, score):
+    def snapshot(self, weights):
         """Build the snapshot of this cycle's network."""
-        progress = self.progress
-        score = None if score is None else float(score)
-        return Snapshot(
-            cycle=progress.cycles + 1,
-            epoch=progress.epochs,
-            score=score,
-            weights=weights,
-        )
+        cycle, epoch = self.progress.cycles + 1, self.progress.epochs
+        score = self.final_score
+        return Snapshot(cycle=cycle, epoch=epoch, score=score, weights=weights)
 
     def forget(self):
         """Begin a new training: no snapshots, a new cycle; epoch counts continue."""
@@ -189,13 +184,19 @@ class Cycles:
         is_cut_off = self.cut is not None or self.suspended is not None
         return self.progress.epochs > self.progress.start and not is_cut_off
 
-    def counts(self, score, lower_is_better):
-        """Return whether this cycle's network counts although the cycle was cut off."""
-        return _is_no_worse(score, self.kept, lower_is_better)
+    def counts(self, lower_is_better):
+        """Return whether this cycle's network counts although the cycle was cut off.
 
-    def members(self, n_snapshots, cut=None):
+        It must be no worse than the worst snapshot, if there is any. No score, or NaN,
+        is worse than all others.
+        """
+        gains = [_as_gain(kept["score"], lower_is_better) for kept in self.kept]
+        return not gains or _as_gain(self.final_score, lower_is_better) >= min(gains)
+
+    def members(self, n_snapshots):
         """List the last `n_snapshots` snapshots, including that of a cut-off cycle."""
-        return list(_last(n_snapshots, *self.kept, *([] if cut is None else [cut])))
+        cut = () if self.cut is None else (self.cut,)
+        return list(_last(n_snapshots, *self.kept, *cut))
 
     def to_plain(self):
         """Convert the cycles to plain values and arrays, without copying."""
@@ -218,15 +219,6 @@ class Cycles:
 def _last(count, *snapshots):
     """Take the last snapshots; negating an unsigned count would give a large number."""
     return snapshots[-int(count) :]
-
-
-def _is_no_worse(score, snapshots, lower_is_better):
-    """Return whether a score is no worse than that of the worst snapshot.
-
-    No score, or NaN, is worse than all others. Without snapshots, every score counts.
-    """
-    scores = [_as_gain(snapshot["score"], lower_is_better) for snapshot in snapshots]
-    return not scores or _as_gain(score, lower_is_better) >= min(scores)
 
 
 def _as_gain(score, lower_is_better):

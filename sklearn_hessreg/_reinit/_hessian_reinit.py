@@ -219,7 +219,7 @@ class HessianReinit(Callback):
     @property
     def snapshots_(self) -> list[Snapshot]:
         """The snapshots; later cycles do not change the returned list."""
-        return self.cycles_.members(self.n_snapshots, self.cycles_.cut)
+        return self.cycles_.members(self.n_snapshots)
 
     @property
     def is_complete(self) -> bool:

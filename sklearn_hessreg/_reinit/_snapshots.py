@@ -83,8 +83,7 @@ def end_cycle(method, module):
     cycles = method.cycles_
     if cycles.best is not None:
         write_weights(module, cycles.best)
-    weights = take_weights(module)
-    return cycles.end_cycle(weights, cycles.final_score, method.n_snapshots)
+    return cycles.end_cycle(take_weights(module), method.n_snapshots)
 
 
 def cut_off(method, module):
@@ -94,7 +93,7 @@ def cut_off(method, module):
     """
     cycles = method.cycles_
     weights = current = take_weights(module)
-    counts = cycles.counts(cycles.final_score, method.lower_is_better)
+    counts = cycles.counts(method.lower_is_better)
     if not counts:
         weights = cycles.kept[-1]["weights"]
     elif cycles.best is not None:
