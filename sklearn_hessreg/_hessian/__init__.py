@@ -18,12 +18,7 @@ from sklearn_hessreg._hessian._rank_checks import (
     describe_module,
     describe_samples,
 )
-from sklearn_hessreg._hessian._score_layers import (
-    AGGREGATIONS,
-    CURVATURES,
-    check_layers,
-    score_layers,
-)
+from sklearn_hessreg._hessian._score_layers import check_layers, score_layers
 from sklearn_hessreg._hessian._scores import hessian_scores
 from sklearn_hessreg._hessian._streamed import count_operations
 from sklearn_hessreg._hessian._twice_differentiable import (
@@ -32,9 +27,7 @@ from sklearn_hessreg._hessian._twice_differentiable import (
 )
 
 __all__ = [
-    "AGGREGATIONS",
     "ALONE",
-    "CURVATURES",
     "TwiceDifferentiable",
     "check_layers",
     "count_operations",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import contextmanager
 from numbers import Real
+from typing import get_args
 
 import torch
 from torch.utils.checkpoint import CheckpointError
@@ -25,9 +26,8 @@ from sklearn_hessreg._hessian._twice_differentiable import (
     differentiable_evaluation,
 )
 from sklearn_hessreg._torch_context import threads_for
+from sklearn_hessreg._typing import Aggregation, Curvature
 
-AGGREGATIONS = ("mean", "sum")
-CURVATURES = ("mean_loss", "per_sample")
 WORKING_MEMORY = 512  # MiB
 
 
@@ -57,8 +57,8 @@ def score_layers(
     A layer that did not run scores zero; with `must_run`, at least one must run. For a
     `share` of the work, return that share of the scores.
     """
-    _check_option("aggregation", aggregation, AGGREGATIONS)
-    _check_option("curvature", curvature, CURVATURES)
+    _check_option("aggregation", aggregation, get_args(Aggregation))
+    _check_option("curvature", curvature, get_args(Curvature))
     _check_working_memory(working_memory)
     loss = _of_outputs(loss, targets)
 
