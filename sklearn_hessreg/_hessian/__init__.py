@@ -17,6 +17,7 @@ from sklearn_hessreg._hessian._rank_checks import (
     describe_arguments,
     describe_module,
     describe_samples,
+    digest,
 )
 from sklearn_hessreg._hessian._score_layers import check_layers, score_layers
 from sklearn_hessreg._hessian._scores import hessian_scores
@@ -35,6 +36,7 @@ __all__ = [
     "describe_module",
     "describe_samples",
     "differentiable_evaluation",
+    "digest",
     "hessian_scores",
     "ranks_of",
     "score_layers",

@@ -105,5 +105,6 @@ def check_sharing(notes):
 def digest(x):
     """Return a short hash of a tensor's bits."""
     dense = x.detach() if x.layout == torch.strided else x.detach().to_dense()
-    data = dense.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    dense = dense.cpu().resolve_conj().resolve_neg().contiguous()
+    data = dense.reshape(-1).view(torch.uint8).numpy()  # numpy lacks some of the types
     return hashlib.blake2b(data, digest_size=16).hexdigest()

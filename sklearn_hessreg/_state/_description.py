@@ -19,6 +19,7 @@ from skorch.dataset import Dataset
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Subset, TensorDataset
 
+from sklearn_hessreg._hessian import digest
 from sklearn_hessreg._state._callback_state import parameters_of, pickled
 from sklearn_hessreg._state._generators import GENERATORS
 from sklearn_hessreg._state._net_state import callbacks_of, modules_of
@@ -143,8 +144,7 @@ def _describe_data(value, within):
     if isinstance(value, torch.Tensor):
         if is_lazy(value):
             return "not known yet"
-        value = value.detach().cpu()
-        return f"{tuple(value.shape)} {value.dtype} {hash_array(_to_array(value))}"
+        return f"{tuple(value.shape)} {value.dtype} {digest(value)}"
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         return hash_array(value)
     if issparse(value):
@@ -160,14 +160,6 @@ def _describe_data(value, within):
     if isinstance(value, torch.utils.data.Dataset):
         return f"of {len(value)}" if hasattr(value, "__len__") else "without a length"
     return None
-
-
-def _to_array(tensor):
-    """Return a tensor's bytes as an array, because numpy lacks some of its types."""
-    if tensor.layout != torch.strided:
-        tensor = tensor.to_dense()
-    tensor = tensor.resolve_conj().resolve_neg().contiguous()
-    return tensor.reshape(-1).view(torch.uint8).numpy()
 
 
 def _describe_parts(value, within, name):
