@@ -48,7 +48,7 @@ def restore_net(net, state, but):
         _restore_module(module, state["modules"][name])
     for name, optimizer in _optimizers_of(net).items():
         optimizer.load_state_dict(state["optimizers"][name])
-    net.history[:] = unpickle_rows(state["history"])
+    net.history[:] = map(pickle.loads, state["history"])
     for name, callback in callbacks_of(net, but).items():
         if name in state["callbacks"]:  # one that only watches may be new
             load_callback_state(callback, state["callbacks"][name])
@@ -132,8 +132,3 @@ def _pickled(row):
 def _size_of(row):
     """Count a row's entries and its batches, which a callback may drop."""
     return len(row), len(row.get("batches", ()))
-
-
-def unpickle_rows(rows):
-    """Unpickle rows."""
-    return [pickle.loads(row) for row in rows]
