@@ -61,11 +61,6 @@ class Diagonal:
         u = powers_of_two_like(z)
         return None if _exceeds((times(u) - d * u).abs(), _denormal(z)) else cls(d)
 
-    @property
-    def size(self):
-        """C, the number of outputs per row."""
-        return self.d.shape[1]
-
     def take(self, rows):
         """Return S_n for some rows n."""
         return Diagonal(self.d[rows])
@@ -130,11 +125,6 @@ class Softmax:
         difference = (u - mean).mul_(self.p).mul_(self.w).sub_(Su).abs_()
         allowed = u.abs().add_(mean.abs() + 1).mul_(self.p).mul_(relative)
         return not _exceeds(difference, allowed.add_(limits.tiny * (1 + self.w.abs())))
-
-    @property
-    def size(self):
-        """C, the number of outputs per row."""
-        return self.p.shape[1]
 
     def take(self, rows):
         """Return S_n for some rows n."""

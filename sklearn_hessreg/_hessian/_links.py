@@ -86,9 +86,10 @@ def absolute_sums(links, form, elements):
     counts = torch.stack([a.sum(1) for a in active])
     order = counts.max(0).values.argsort(descending=True)
     sizes, start = counts[:, order].tolist(), 0
+    C = len(links[0].W)  # the number of outputs
     while start < len(order):
         largest = max(1, *(size[start] for size in sizes))
-        held = largest * max(largest, form.size)
+        held = largest * max(largest, C)
         step = max(1, min(CHUNK_ELEMENTS, elements // 8) // held)
         rows = order[start : start + step]
         most = [max(size[start : start + step]) for size in sizes]
