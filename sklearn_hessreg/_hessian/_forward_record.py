@@ -37,11 +37,6 @@ class Use:
     source: object
     node: object
 
-    @property
-    def z(self):
-        """The results without their graph."""
-        return self.delta.detach()
-
 
 @dataclass
 class Trace:

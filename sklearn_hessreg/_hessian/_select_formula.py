@@ -221,7 +221,7 @@ def _curvature(problem, g, use, R, BRh, dtype):
     B = DoubleBackward(g, delta)
     if delta.numel() == count_numbers(problem.forward.outputs):
         u = use.h.to(delta.dtype) @ R.to(delta.dtype).T
-        form = find_form(B.product, use.z, u, BRh)
+        form = find_form(B.product, delta.detach(), u, BRh)
         if form is not None:
             return form, f"its form, {type(form).__name__.lower()}"
     if some_groups_interact([g], [delta], rows):
