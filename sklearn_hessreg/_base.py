@@ -43,6 +43,7 @@ from sklearn_hessreg._validation import (
     check_random_state_repeats,
     check_sample_weight,
     check_takes_weight,
+    check_validation_set,
     resolve_parameters,
     split_validation,
     stops_early,
@@ -218,8 +219,9 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _validation_data(self, validation, params, data, ranks):
         """Return validation data, a function that splits some off, or None."""
         if any(part is not None for part in validation):
-            shard = ranks.size > 1
-            check = partial(self._check_validation_set, validation, *data[:2], shard)
+            X, y, shard = *data[:2], ranks.size > 1
+            how = X.dtype, partial(self._encode_validation, y, X.dtype), shard
+            check = partial(check_validation_set, self, *validation, *how)
             if not shard:
                 return check()
             return gather_rows(ranks, "checking the validation data", check)

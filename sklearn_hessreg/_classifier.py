@@ -49,7 +49,6 @@ from sklearn_hessreg._typing import (
     fit_context,
 )
 from sklearn_hessreg._validation import (
-    check_validation_set,
     check_weights,
     drop_weightless,
     weight_by_class,
@@ -667,12 +666,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
             weight_by_class(self.class_weight, y, sample_weight, self.classes_).tolist()
         )
 
-    def _check_validation_set(self, validation, X, y, shard):
-        """Validate the user's own validation data against the training data."""
-        encode_y = partial(
-            encode_validation, classes=self.classes_, multilabel=y.ndim == 2
-        )
-        return check_validation_set(self, *validation, X.dtype, encode_y, shard)
+    def _encode_validation(self, y, dtype, y_val):
+        """Check the user's own validation labels against the training labels."""
+        return encode_validation(y_val, self.classes_, multilabel=y.ndim == 2)
 
     def _output(self, y):
         """Return the head and the number of outputs."""

@@ -49,7 +49,6 @@ from sklearn_hessreg._typing import (
     fit_context,
 )
 from sklearn_hessreg._validation import (
-    check_validation_set,
     check_weights,
     drop_weightless,
 )
@@ -563,19 +562,10 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.oob_prediction_ = predicted
         self.oob_score_ = r2_score(y[is_predicted], predicted[is_predicted])
 
-    def _check_validation_set(self, validation, X, y, shard):
-        """Validate the user's own validation data against the training data."""
-        encode_y = partial(
-            self._encode_validation,
-            n_outputs=1 if y.ndim == 1 else y.shape[1],
-            dtype=X.dtype,
-        )
-        return check_validation_set(self, *validation, X.dtype, encode_y, shard)
-
-    def _encode_validation(self, y_val, n_outputs, dtype):
-        """Check the targets of the user's own validation data."""
+    def _encode_validation(self, y, dtype, y_val):
+        """Check the user's own validation targets against the training targets."""
         y_val = check_targets(y_val, "y_val")
-        check_same_width(y_val, n_outputs, "y_val")
+        check_same_width(y_val, 1 if y.ndim == 1 else y.shape[1], "y_val")
         if self.loss == "poisson":
             check_counts(y_val, "y_val")
         return as_floats(y_val, dtype, "y_val")
