@@ -233,15 +233,11 @@ class MLPNet(ShortcutNet):
 
     def check_outputs(self, samples):
         """Refuse finite weights whose outputs for the training rows are not finite."""
-        layers = [(layer.weight, layer.bias) for layer in self.module_.layers]
-        self._check_outputs_of(self.infer, layers, samples)
-        if self.stacked_ is not None:
-            self._check_outputs_of(self.stacked_, self.stacked_.layers, samples)
-
-    def _check_outputs_of(self, network, layers, samples):
-        """Refuse one network, or a stack of networks, whose outputs overflow."""
         if samples.X.shape[0] == 0:  # a rank without rows
             return
+        network, layers = self.infer, [(x.weight, x.bias) for x in self.module_.layers]
+        if self.stacked_ is not None:  # the module is one of them
+            network, layers = self.stacked_, self.stacked_.layers
         limit = self.spec.head.largest_output(self.spec.torch_dtype)
         largest = max(samples.X.max().item(), -samples.X.min().item())
         # a bound on every output; only beyond it are the rows themselves checked
