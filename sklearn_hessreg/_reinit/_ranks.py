@@ -21,8 +21,7 @@ def check_begin(ranks, method, net, dataset):
     """Refuse, before the first epoch, ranks that would not train one net."""
 
     def describe():
-        described = describe_arguments(_arguments(method))
-        described |= describe_module(net.module_, buffers=False)
+        described = _describe(method, net.module_)
         if method.rows == "sharded" or method.importance in ("magnitude", "random"):
             return described
         size = None if isinstance(dataset, IterableDataset) else len(dataset)
@@ -33,12 +32,7 @@ def check_begin(ranks, method, net, dataset):
 
 def align(ranks, method, module, generator):
     """Refuse weights that differ; take the first rank's buffers and generator."""
-
-    def describe():
-        described = describe_arguments(_arguments(method))
-        return described | describe_module(module, buffers=False)
-
-    ranks.agree("an event", describe)
+    ranks.agree("an event", lambda: _describe(method, module))
     ranks.broadcast(module.buffers())
     states = ranks.gather("the generator", generator.get_state)
     generator.set_state(states[0])
@@ -59,13 +53,14 @@ def synchronised(ranks, scorer, module, **options):
     return scores
 
 
-def _arguments(method):
-    """Return the hyperparameters that must agree, with functions by name."""
+def _describe(method, module):
+    """Describe the weights and the hyperparameters, with functions by name."""
     values = method.get_params()
     del values["random_state"]  # the generator is shared
-    return {
+    arguments = {
         name: getattr(value, "__qualname__", type(value).__name__)
         if callable(value)
         else value
         for name, value in values.items()
     }
+    return describe_arguments(arguments) | describe_module(module, buffers=False)
