@@ -25,7 +25,6 @@ class GaussNewton:
 
     A: torch.Tensor
     head: LossByOutputs
-    diagonal = False
 
     def one_signed(self):
         """Return whether the sign of B_n[i, k] is known to be the same for all n."""
@@ -70,7 +69,6 @@ class DoubleBackward:
 
     g: torch.Tensor
     delta: torch.Tensor
-    diagonal = False
 
     def one_signed(self):
         """Return whether the sign of B_n[i, k] is known to be the same for all n."""

@@ -45,8 +45,6 @@ def _exceeds(x, limits):
 class Diagonal:
     """S_n = diag(d_n)."""
 
-    diagonal = True
-
     def __init__(self, d):
         self.d = d
 
@@ -89,8 +87,6 @@ class Softmax:
     `top` is the index of the largest p_n[k]. `rest` is 1 - p_n; for the largest it is
     the sum of the others, which does not round to zero as p_n[top] nears 1.
     """
-
-    diagonal = False
 
     def __init__(self, w, p, rest, top):
         self.w, self.p, self.rest, self.top = w, p, rest, top

@@ -7,6 +7,7 @@ one sets the work of a tile. Tiles that are active in most rows are plain produc
 
 import torch
 
+from sklearn_hessreg._hessian._forms import Diagonal
 from sklearn_hessreg._hessian._group import WHOLE
 
 # Elements of a temporary that fits in a processor's cache.
@@ -51,9 +52,8 @@ def mean_loss_score(B, g, h, elements, share=WHOLE):
     if one_signed and B.one_signed():
         return per_sample_score(B, h, elements, share), 0.0  # all pairs at once
     alive = h.abs().amax(0) != 0  # the rows and columns of a dead input are zero
-    S, score = h.new_zeros(g.shape[1], h.shape[1]), _pair_score
-    if B.diagonal:
-        score = _diagonal_score
+    S = h.new_zeros(g.shape[1], h.shape[1])
+    score = _diagonal_score if isinstance(B, Diagonal) else _pair_score
     S[:, alive], streamed = score(B, g, h[:, alive], one_signed, elements, share)
     return S, streamed
 
