@@ -244,7 +244,7 @@ def read_monitor(method, row):
     value = row.get(monitor)
     if isinstance(value, Real):
         return float(value)
-    if value is None and method.monitor == "auto" and not _decides(method):
+    if value is None and method.monitor == "auto" and not decides(method):
         return None
     columns = sorted(name for name, held in row.items() if isinstance(held, float))
     found = f"holds {value!r}" if monitor in row else "is missing"
@@ -255,18 +255,6 @@ def read_monitor(method, row):
     )
 
 
-def _decides(method):
+def decides(method):
     """Return whether what is monitored ends cycles or chooses their networks."""
     return method.reinit_every == "plateau" or method.load_best
-
-
-def check_best(method):
-    """Refuse a cycle without a best epoch, if one is needed."""
-    cycles = method.cycles_
-    if cycles.plateau.best is None and _decides(method):
-        raise ValueError(
-            f"The column monitor={method.monitor!r} was never finite in the last "
-            f"{cycles.plateau.misses} epochs (now {cycles.score}), so this cycle has "
-            "no best epoch. Monitor another column, lower the learning rate, or scale "
-            "the inputs."
-        )

@@ -13,8 +13,8 @@ from sklearn_hessreg._hessian import without_ddp
 from sklearn_hessreg._reinit._cycles import (
     Cycles,
     Snapshot,
-    check_best,
     column_of,
+    decides,
     is_cycle_over,
     read_monitor,
 )
@@ -353,7 +353,14 @@ class HessianReinit(Callback):
 
     def _check_best(self, net):
         """Refuse a cycle without a best epoch, if one is needed."""
-        check_best(self)
+        cycles = self.cycles_
+        if cycles.plateau.best is None and decides(self):
+            raise ValueError(
+                f"The column monitor={self.monitor!r} was never finite in the last "
+                f"{cycles.plateau.misses} epochs (now {cycles.score}), so this cycle "
+                "has no best epoch. Monitor another column, lower the learning rate, "
+                "or scale the inputs."
+            )
 
     def _event(self, net):
         """Create an event with these hyperparameters."""
