@@ -219,7 +219,8 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
     def _validation_data(self, validation, params, data, ranks):
         """Return validation data, a function that splits some off, or None."""
         if any(part is not None for part in validation):
-            X, y, shard = *data[:2], ranks.size > 1
+            X, y = data[:2]
+            shard = ranks.size > 1
             how = X.dtype, partial(self._encode_validation, y, X.dtype), shard
             check = partial(check_validation_set, self, *validation, *how)
             if not shard:
