@@ -42,12 +42,12 @@ def train_by_lbfgs(net, dataset_train, dataset_valid):
     """Train a net for at most `max_epochs` iterations, in runs of scipy's L-BFGS-B."""
     spec, optimizer = net.spec, net.optimizer_
     datasets = {"dataset_train": dataset_train, "dataset_valid": dataset_valid}
-    last = net.n_epochs_begun_ + net.max_epochs
+    last = net.epoch + net.max_epochs
     (group,) = optimizer.param_groups
-    while net.n_epochs_begun_ < last and group["evaluations"] < spec.max_fun:
+    while net.epoch < last and group["evaluations"] < spec.max_fun:
         net.notify("on_epoch_begin", **datasets)  # ends a training that is over
         optimizer.outcome = None
-        left = last - net.n_epochs_begun_ + 1, spec.max_fun - group["evaluations"]
+        left = last - net.epoch + 1, spec.max_fun - group["evaluations"]
         run = Run(net, datasets)
         try:
             optimizer.outcome = run.minimize(*left)

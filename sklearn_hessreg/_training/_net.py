@@ -56,7 +56,6 @@ class MLPNet(ShortcutNet):
         self.scorer_ = None
         self.ranks_ = ALONE
         self.temporary_callbacks_ = []
-        self.n_epochs_begun_ = 0
         self.validated_ = []
         self.stop_training_ = self.is_interrupted_ = False
         self.flat_weights_ = []
@@ -72,7 +71,7 @@ class MLPNet(ShortcutNet):
     @property
     def epoch(self):
         """The number of the last epoch begun, counting those of earlier trainings."""
-        return self.history[-1]["epoch"] if self.history else 0
+        return self.method.cycles_.progress.epochs
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the weighted mean of the losses."""
@@ -186,15 +185,14 @@ class MLPNet(ShortcutNet):
         """Stop before adding a row to the history, if a callback has asked to stop."""
         if self.stop_training_:
             raise KeyboardInterrupt  # skorch's way to end the training
-        self.n_epochs_begun_ += 1
         self.validated_ = []
         self._flatten_weights()
         self.bypasses_autograd_ = None  # checked after callbacks have begun the epoch
-        before = self.epoch
         if self.history:
             self.history[-1]["batches"] = []  # many times larger than the rest
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        self.history.record("epoch", before + 1)  # old rows may have been dropped
+        # the method counts it next; skorch counts rows, of which some may be dropped
+        self.history.record("epoch", self.epoch + 1)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Refuse a loss that is not finite; record the number of rows on all ranks."""
@@ -270,7 +268,6 @@ class MLPNet(ShortcutNet):
         order, split = self.batch_order_, self.split_
         return {
             "seed": self.spec.seed,
-            "n_epochs_begun": self.n_epochs_begun_,
             "stop_training": self.stop_training_,
             "split": None if split is None else split.state_dict(),
             "rows": order.rows,
@@ -281,7 +278,6 @@ class MLPNet(ShortcutNet):
         """Go to where another process's training of this net was."""
         # without a random_state that process has drawn another seed
         self.spec = replace(self.spec, seed=state["seed"])
-        self.n_epochs_begun_ = state["n_epochs_begun"]
         self.stop_training_ = state["stop_training"]
         if self.split_ is not None:
             self.split_.load_state_dict(state["split"])

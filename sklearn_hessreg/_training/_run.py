@@ -107,19 +107,19 @@ def _run(net, samples, valid, callbacks):
         net.train_split = predefined_split(valid)
     net.temporary_callbacks_ = [callback for _, callback in callbacks]
     net.callbacks_ += callbacks
+    before = net.epoch
     net.partial_fit(samples)
     ranks = net.ranks_
-    _end(net, len(callbacks))
+    _end(net, len(callbacks), net.epoch - before)
     net.check_weights()
     ranks.attempt("the end of training", partial(net.check_outputs, samples))
 
 
-def _end(net, n_callbacks):
-    """Drop what belongs to this training alone; warn if it was interrupted."""
+def _end(net, n_callbacks, begun):
+    """Drop what belongs to this training alone; warn if an epoch did not end."""
     del net.callbacks_[len(net.callbacks_) - n_callbacks :]
     net.train_split, net.iterator_train__order = None, None
     finished = dict(net.callbacks_)["curves"].n_iter_
-    begun = net.n_epochs_begun_
     stopped = net.stop_training_
     net.held_out_ = net.split_.held_out if net.spec.oob_score else None
     net.begin_training(None)

@@ -126,7 +126,7 @@ def interrupted(tmp_path, monkeypatch):
 
         def write_and_break(self, net, **kwargs):
             write(self, net, **kwargs)
-            if net.n_epochs_begun_ == 5:
+            if net.epoch == 5:
                 raise BreakOffError
 
         clf = make(**options, checkpoint=path)

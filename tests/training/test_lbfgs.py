@@ -217,7 +217,7 @@ class Interrupt(Callback):
     """Interrupts at an evaluation, in the middle of a line search."""
 
     def on_grad_computed(self, net, **kwargs):
-        if net.n_epochs_begun_ == 4:
+        if net.epoch == 4:
             raise KeyboardInterrupt
 
 
