@@ -1,9 +1,11 @@
 """Bad input: a clear error before anything is trained, and nothing changed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from settings import PLAIN
+from settings import small
 from sklearn.exceptions import NotFittedError
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -85,19 +87,7 @@ DATA = {
     "lengths in validation": ((X, Y), {"X_val": X, "y_val": Y[:7]}, "40, 7"),
     "NaN in X_val": ((X, Y), {"X_val": NAN, "y_val": Y}, "X_val.*NaN"),
 }
-
-
-def make(**options):
-    return HessianRegularizedMLPClassifier(
-        **{
-            **PLAIN,
-            "hidden_layer_sizes": (5,),
-            "max_iter": 2,
-            "reinit_every": 1,
-            "random_state": 0,
-            **options,
-        }
-    )
+make = partial(small, hidden_layer_sizes=(5,), batch_size="auto", max_iter=2)
 
 
 def fitted_and_its_state():

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from copy import deepcopy
+from functools import partial
 
 import joblib
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from reference import reference_scores
 from scipy import sparse
-from settings import PLAIN
+from settings import small
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -22,27 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, Freezer, LRScheduler
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
-
-
-def make(**options):
-    """A small, quick estimator."""
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "max_iter": 10,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "reinit_every": 1,
-        "random_state": 0,
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+make = partial(small, max_iter=10)
 
 
 def parameters(clf):

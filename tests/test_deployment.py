@@ -17,7 +17,7 @@ import pytest
 import skops.io
 import torch
 from scipy.sparse import csr_array
-from settings import PLAIN
+from settings import small
 from skl2onnx import to_onnx
 from sklearn.base import clone, is_regressor
 from sklearn.datasets import load_iris
@@ -41,26 +41,10 @@ LABELS = {
 }
 INDICATORS = np.stack([Y == 1, X[:, 0] > 5.8, X[:, 1] > 3], axis=1).astype(int)
 PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
-
-
 every_kind = pytest.mark.parametrize(
     "kind", [HessianRegularizedMLPClassifier, HessianRegularizedMLPRegressor]
 )
-
-
-def make(kind=HessianRegularizedMLPClassifier, **options):
-    """A small, quick estimator."""
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "n": 2,
-        "reinit_every": 1,
-        "max_iter": 3,
-        "batch_size": 25,
-        "random_state": 0,
-        **options,
-    }
-    return kind(**options)
+make = partial(small, n=2, max_iter=3, learning_rate_init=1e-3)
 
 
 def through_pickle(model):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from reference import assert_equal_to_reference, reference_scores
 from scipy import sparse
-from settings import PLAIN
+from settings import small
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
@@ -44,20 +44,9 @@ every_target = pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 
 def make(loss="squared_error", **options):
     """A small, quick estimator."""
-    if loss == "absolute_error":
-        options = {"importance": "magnitude", **options}
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "delta": 0.3,
-        "max_iter": 10,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "reinit_every": 1,
-        "random_state": 0,
-        **options,
-    }
-    return HessianRegularizedMLPRegressor(loss, **options)
+    importance = "magnitude" if loss == "absolute_error" else "hessian"
+    options = {"importance": importance, "delta": 0.3, "max_iter": 10, **options}
+    return small(HessianRegularizedMLPRegressor, loss=loss, **options)
 
 
 def parameters(reg):

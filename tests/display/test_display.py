@@ -1,13 +1,14 @@
 """The displays: what is drawn where, of which numbers, and what is refused."""
 
 import sys
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from processes import call_in_process, imported_modules
-from settings import PLAIN
+from settings import small
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -50,19 +51,7 @@ LOSSES = {
     HessianRegularizedMLPClassifier: torch.nn.functional.cross_entropy,
     HessianRegularizedMLPRegressor: lambda z, y: ((z[:, 0] - y) ** 2 / 2).mean(),
 }
-
-
-def make(kind=HessianRegularizedMLPClassifier, **options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8, 6),
-        "max_iter": 6,
-        "batch_size": 30,
-        "reinit_every": 1,
-        "random_state": 0,
-        **options,
-    }
-    return kind(**options)
+make = partial(small, hidden_layer_sizes=(8, 6), max_iter=6)
 
 
 @pytest.fixture(scope="module", params=LOSSES)

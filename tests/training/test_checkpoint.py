@@ -3,19 +3,19 @@
 import json
 import os
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from kills import arm, whole_and_resumed
 from processes import posix
-from settings import PLAIN
+from settings import small
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_cases import X, Y, assert_same
 
 from sklearn_hessreg import (
     FitCheckpoint,
-    HessianRegularizedMLPClassifier,
     HessianRegularizedMLPRegressor,
 )
 from sklearn_hessreg._state import StateFile
@@ -67,24 +67,16 @@ KILLS = [
     ("plateau of the score", "in a batch"),
     ("a schedule of skorch", "after the move"),  # that is where the schedule steps
 ]
-
-
-def make(**options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8, 6),
-        "k": 20,
-        "n": 2,
-        "reinit_every": 2,
-        "hessian_samples": 32,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "max_iter": 12,
-        "device": "cpu",
-        "random_state": 0,
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+make = partial(
+    small,
+    hidden_layer_sizes=(8, 6),
+    k=20,
+    n=2,
+    reinit_every=2,
+    hessian_samples=32,
+    max_iter=12,
+    device="cpu",
+)
 
 
 def state_of(clf):

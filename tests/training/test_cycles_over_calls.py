@@ -2,33 +2,17 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from settings import PLAIN
+from settings import small
 from skorch.callbacks import Callback
 from training_cases import QUICK, X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def make(**options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "k": 30,
-        "n": 2,
-        "max_iter": 5,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "random_state": 0,
-        **QUICK,
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+make = partial(small, k=30, n=2, max_iter=5, **QUICK)
 
 
 def call(clf, times, rows=X, labels=Y):

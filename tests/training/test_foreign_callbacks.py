@@ -4,12 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from settings import PLAIN
+from settings import small
 from skorch.callbacks import Callback, Checkpoint, EpochScoring, LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 from training_cases import X, Y
-
-from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -18,18 +16,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def make(*callbacks, **options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "max_iter": 12,
-        "batch_size": 25,
-        "reinit_every": 1,
-        "learning_rate_init": 0.05,
-        "random_state": 0,
-        "skorch_callbacks": list(callbacks),
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+    options = {"max_iter": 12, "learning_rate_init": 0.05, **options}
+    return small(skorch_callbacks=list(callbacks), **options)
 
 
 def test_epochs_are_counted_where_a_checkpoint_exchanges_the_history(tmp_path):

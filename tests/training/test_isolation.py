@@ -6,35 +6,20 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 import torch
 from processes import call_in_process, posix
-from settings import PLAIN
+from settings import small
 from skorch.callbacks import Callback
 from training_cases import X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 LIMIT = 60  # seconds until what hangs is given up
-
-
-def make(**options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "max_iter": 6,
-        "batch_size": 25,
-        "n": 2,
-        "reinit_every": 2,
-        "dropout": 0.3,
-        "random_state": 0,
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+make = partial(small, n=2, max_iter=6, reinit_every=2, dropout=0.3)
 
 
 def assert_equal_weights(one, two):

@@ -1,6 +1,7 @@
 """Snapshots of an estimator: one pass for all, what is kept of them, and when."""
 
 import warnings
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -8,13 +9,12 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from scipy.special import erf, expit, softmax
-from settings import PLAIN
+from settings import small
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import RocCurveDisplay, accuracy_score, roc_auc_score
 from skorch.callbacks import Callback
 from training_cases import QUICK, X, Y
 
-from sklearn_hessreg import HessianRegularizedMLPClassifier
 from sklearn_hessreg._training._mlp import StackedMLP
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -40,23 +40,7 @@ ACTIVATIONS = {
 THIRD = slice(0, None, 3)
 VALID = {"X_val": X[THIRD], "y_val": Y[THIRD]}
 every_target = pytest.mark.parametrize("target", TARGETS)
-
-
-def make(**options):
-    """A small estimator whose cycles are single epochs."""
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "k": 30,
-        "n": 2,
-        "max_iter": 5,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "reinit_every": 1,
-        "random_state": 0,
-        **options,
-    }
-    return HessianRegularizedMLPClassifier(**options)
+make = partial(small, k=30, n=2, max_iter=5)  # whose cycles are single epochs
 
 
 def logits(snapshot, rows, activation="relu"):

@@ -4,10 +4,11 @@ import copy
 import io
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
-from settings import PLAIN
+from settings import small
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
@@ -62,18 +63,7 @@ class Record:
         return self.stop_after is not None and context.task_id + 1 == self.stop_after
 
 
-def make(kind=HessianRegularizedMLPClassifier, **options):
-    options = {
-        **PLAIN,
-        "hidden_layer_sizes": (8,),
-        "max_iter": 4,
-        "batch_size": 25,
-        "learning_rate_init": 0.01,
-        "reinit_every": 1,
-        "random_state": 0,
-        **options,
-    }
-    return kind(**options)
+make = partial(small, max_iter=4)
 
 
 def monitor(scoring="accuracy"):
