@@ -42,6 +42,13 @@ def assert_equal_to_reference(scores, reference, rounding=0.0):
     torch.testing.assert_close(scores, reference, rtol=1e-10, atol=atol)
 
 
+def assert_equal_scores(scores, expected):
+    """Compare the scores of several layers."""
+    assert scores.keys() == expected.keys()
+    for name, S in scores.items():
+        assert_equal_to_reference(S, expected[name])
+
+
 def assert_all_layers_equal_the_reference(net, X, y, loss, curvature):
     """Compare the scores of every weight layer with the definition, in eval mode."""
     scores = hessian_scores(

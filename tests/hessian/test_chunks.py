@@ -3,7 +3,7 @@
 import pytest
 import torch
 from networks import NETWORKS, Penalised, Tokens, TwoHeads, prepare, weighted
-from reference import assert_equal_to_reference
+from reference import assert_equal_scores, assert_equal_to_reference
 from torch import nn
 from torch.nn import functional as F
 
@@ -61,8 +61,7 @@ def test_parts_give_the_scores_of_all_samples_at_once(case):
     expected, _ = sizes_of_passes(net, loss, X, y, n=n)
     scores, sizes = sizes_of_passes(net, loss, X, y, n=n, working_memory=LITTLE)
     assert max(sizes) < len(X)
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)
 
 
 @pytest.mark.parametrize("memory", [1e-2, 3e-2, 1.0])
@@ -84,8 +83,7 @@ def test_inputs_in_a_dict_are_parted():
     scores = hessian_scores(
         *(net, weighted, {"input": X}, y), **options, working_memory=LITTLE
     )
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)
 
 
 @pytest.mark.parametrize("network", ["shuffled samples", "flattened positions"])
@@ -94,8 +92,7 @@ def test_networks_whose_samples_change_places_are_not_parted(network):
     options = {"n": 2, "curvature": "per_sample"}
     expected = hessian_scores(net, weighted, X, y, **options)
     scores = hessian_scores(net, weighted, X, y, **options, working_memory=LITTLE)
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)
 
 
 def test_samples_of_two_parts_that_the_loss_couples_are_refused():

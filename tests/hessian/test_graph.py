@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference import assert_equal_to_reference, reference_scores
+from reference import assert_equal_scores, assert_equal_to_reference, reference_scores
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -27,17 +27,13 @@ class Aliased(nn.Module):
 
 @pytest.mark.parametrize("curvature", ["mean_loss", "per_sample"])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_weight_used_through_an_unregistered_alias_is_refused(frozen, curvature):
-    net = Aliased(lambda W: W)
+@pytest.mark.parametrize("alias", [lambda W: W, lambda W: W.view(3, 4)])
+def test_weight_used_through_an_unregistered_alias_is_refused(alias, frozen, curvature):
+    net = Aliased(alias)
     net.encoder.weight.requires_grad_(not frozen)
     with pytest.raises(ValueError, match=r"'encoder'.*registry.*same parameter"):
         hessian_scores(net, F.cross_entropy, X, Y, curvature=curvature)
     assert net.encoder.weight.requires_grad == (not frozen)
-
-
-def test_weight_used_through_an_unregistered_view_is_refused():
-    with pytest.raises(ValueError, match=r"'encoder'.*registry"):
-        hessian_scores(Aliased(lambda W: W.view(3, 4)), F.cross_entropy, X, Y)
 
 
 def test_alias_that_is_detached_is_a_constant():
@@ -78,8 +74,7 @@ def test_checkpoint_gives_the_scores_of_the_plain_network(
     expected = hessian_scores(net, F.cross_entropy, X, Y, **options)
     net.options = {"use_reentrant": False}
     scores = hessian_scores(net, F.cross_entropy, X, Y, **options)
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)
 
 
 def test_reentrant_checkpoint_is_refused():

@@ -3,7 +3,10 @@
 import pytest
 import torch
 from perceptrons import LOSSES, shared
-from reference import assert_all_layers_equal_the_reference, assert_equal_to_reference
+from reference import (
+    assert_all_layers_equal_the_reference,
+    assert_equal_scores,
+)
 from torch import nn
 from torch.nn import functional as F
 
@@ -195,8 +198,7 @@ def test_links_agree_with_backward_passes_for_every_output(
     scores = hessian_scores(net, F.cross_entropy, X, y, **options)
     monkeypatch.setattr(_select_formula, "find_links", lambda *_: [])
     expected = hessian_scores(net, F.cross_entropy, X, y, **options)
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)
 
 
 def test_links_take_no_backward_pass_for_an_output(monkeypatch):
@@ -240,5 +242,4 @@ def test_outputs_that_a_loss_finds_in_the_network_enter_the_scores():
         *(net, lambda z, t: F.cross_entropy(z, t) + net.logits.square().sum(), X, y),
         n=3,
     )
-    for name, S in scores.items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(scores, expected)

@@ -3,7 +3,11 @@
 import pytest
 import torch
 from perceptrons import make_net
-from reference import assert_equal_to_reference, reference_scores
+from reference import (
+    assert_equal_scores,
+    assert_equal_to_reference,
+    reference_scores,
+)
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,8 +27,7 @@ def test_scores_do_not_depend_on_memory_and_tiles(
     expected = hessian_scores(net, F.cross_entropy, X, y, **options)
     monkeypatch.setattr(_streamed, "CACHE_ELEMENTS", tile)
     options["working_memory"] = memory
-    for name, S in hessian_scores(net, F.cross_entropy, X, y, **options).items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(hessian_scores(net, F.cross_entropy, X, y, **options), expected)
 
 
 @pytest.mark.parametrize("dense", [0.0, 2.0])
@@ -32,8 +35,7 @@ def test_scores_do_not_depend_on_whether_active_rows_are_gathered(dense, monkeyp
     net, X, y = make_net("relu", (4, 6, 5, 3))
     expected = hessian_scores(net, F.cross_entropy, X, y, n=3)
     monkeypatch.setattr(_streamed, "_DENSE", dense)
-    for name, S in hessian_scores(net, F.cross_entropy, X, y, n=3).items():
-        assert_equal_to_reference(S, expected[name])
+    assert_equal_scores(hessian_scores(net, F.cross_entropy, X, y, n=3), expected)
 
 
 def test_pair_of_units_counts_once_where_its_curvature_is_a_rounded_zero():

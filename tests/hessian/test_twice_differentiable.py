@@ -231,23 +231,6 @@ def test_forked_process_does_not_wait_for_a_thread_of_its_parent():
     assert child.exitcode == 0
 
 
-def test_scores_under_autocast_are_those_of_the_modules_own_dtype():
-    net, X, y = prepare(NETWORKS["batch norm, dropout"])
-    net, X = net.float(), X.float()
-    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
-    assert all(torch.equal(scores[name], S) for name, S in expected.items())
-
-
-def test_scores_can_be_had_in_inference_mode():
-    net, X, y = prepare(NETWORKS["batch norm, dropout"])
-    expected = hessian_scores(net, F.cross_entropy, X, y, n=2)
-    with torch.inference_mode():
-        scores = hessian_scores(net, F.cross_entropy, X, y, n=2)
-    assert all(torch.equal(scores[name], S) for name, S in expected.items())
-
-
 def test_buffers_and_spectral_norm_come_back_as_they_were():
     net, X, y = prepare(
         lambda: nn.Sequential(
