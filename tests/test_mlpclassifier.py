@@ -1,9 +1,12 @@
 """k=0 is scikit-learn's MLPClassifier, weight by weight."""
 
+from functools import partial
+
 import numpy as np
+import peers
 import pytest
 import torch
-from peers import SOLVERS, parameters
+from peers import SOLVERS, assert_same_training, parameters
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
@@ -12,6 +15,7 @@ from sklearn_hessreg import HessianRegularizedMLPClassifier
 
 X, Y = load_digits(return_X_y=True)
 X = X[:500] / 16
+both = partial(peers.both, MLPClassifier, HessianRegularizedMLPClassifier)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -49,8 +53,9 @@ def test_weights_after_20_epochs_agree_to_the_rounding_of_float64(
         "random_state": 0,
         **SOLVERS[solver],
     }
-    theirs = MLPClassifier(**options).fit(X, y)
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, y)
+    theirs, ours = both(**options)
+    theirs.fit(X, y)
+    ours.fit(X, y)
     # one weight's update is a sum of 64 terms; a twin that sums in another order shows
     # how far training carries such an error, and ours is summed in yet another one
     twin = fit_reversed_features(options, y)
@@ -66,55 +71,51 @@ def test_weights_after_20_epochs_agree_to_the_rounding_of_float64(
 
 @pytest.mark.parametrize("activation", ["logistic", "tanh", "identity"])
 def test_every_activation_starts_and_trains_alike(activation):
-    options = {"activation": activation, "max_iter": 3, "random_state": 1}
-    theirs = MLPClassifier(**options).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+    theirs, ours = both(activation=activation, max_iter=3)
+    assert_same_training(theirs.fit(X, Y[:500]), ours.fit(X, Y[:500]))
 
 
 def test_sample_weights_enter_alike():
     weight = np.random.default_rng(0).uniform(0.1, 3, 500)
-    options = {"max_iter": 3, "alpha": 1.0, "random_state": 1}
-    theirs = MLPClassifier(**options).fit(X, Y[:500], weight)
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
-        X, Y[:500], weight
-    )
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
+    theirs, ours = both(max_iter=3, alpha=1.0)
+    assert_same_training(theirs.fit(X, Y[:500], weight), ours.fit(X, Y[:500], weight))
 
 
 def test_stops_at_the_same_epoch():
-    options = {"tol": 0.02, "n_iter_no_change": 2, "random_state": 0}
-    theirs = MLPClassifier(**options).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
+    theirs, ours = both(tol=0.02, n_iter_no_change=2)
+    theirs.fit(X, Y[:500])
+    ours.fit(X, Y[:500])
     assert ours.n_iter_ == theirs.n_iter_ < 200
     assert ours.best_loss_ == pytest.approx(theirs.best_loss_)
     assert ours.t_ == theirs.t_
 
 
-def test_early_stopping_on_two_classes_stops_at_the_same_weights():
-    options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
-    theirs = MLPClassifier(**options).fit(X, Y[:500] % 2)
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
-        X, Y[:500] % 2
-    )
+LABELS = np.stack([Y[:500] % 2, Y[:500] > 4, Y[:500] % 3 == 0], axis=1).astype(int)
+
+
+@pytest.mark.parametrize("y", [Y[:500] % 2, LABELS], ids=["two classes", "labels"])
+def test_early_stopping_stops_at_the_same_weights(y):
+    theirs, ours = both(early_stopping=True, n_iter_no_change=3)
+    theirs.fit(X, y)
+    ours.fit(X, y)
     assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
     assert ours.best_validation_score_ == theirs.best_validation_score_
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
 
 
-def test_partial_fit_takes_the_same_steps():
-    theirs = MLPClassifier(batch_size=32, random_state=0)
-    ours = HessianRegularizedMLPClassifier(k=0, batch_size=32, random_state=0)
+@pytest.mark.parametrize("y", [Y[:500], LABELS], ids=["classes", "labels"])
+def test_partial_fit_takes_the_same_steps(y):
+    theirs, ours = both(batch_size=32)
+    classes = np.arange(3 if y is LABELS else 10)
     for start in range(0, 500, 100):
         rows = slice(start, start + 100)
         for clf in (theirs, ours):
-            clf.partial_fit(X[rows], Y[:500][rows], classes=np.arange(10))
+            clf.partial_fit(X[rows], y[rows], classes=classes)
     np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
 
 
 def test_alpha_may_change_between_calls():
-    theirs = MLPClassifier(alpha=10.0, random_state=0)
-    ours = HessianRegularizedMLPClassifier(k=0, alpha=10.0, random_state=0)
+    theirs, ours = both(alpha=10.0)
     for alpha in (10.0, 0.0, 1.0):
         for clf in (theirs, ours):
             clf.set_params(alpha=alpha).partial_fit(X, Y[:500], classes=np.arange(10))
@@ -125,51 +126,29 @@ def test_a_torch_optimizer_gets_the_same_penalty_as_a_named_solver():
     options = {"k": 0, "alpha": 10.0, "max_iter": 3, "random_state": 0}
     named = HessianRegularizedMLPClassifier(solver="sgd", momentum=0.0, **options)
     given = HessianRegularizedMLPClassifier(solver=torch.optim.SGD, **options)
-    named.fit(X, Y[:500])
-    given.fit(X, Y[:500])
-    np.testing.assert_allclose(parameters(given), parameters(named), atol=1e-13)
-    np.testing.assert_allclose(given.loss_curve_, named.loss_curve_, rtol=1e-13)
+    assert_same_training(named.fit(X, Y[:500]), given.fit(X, Y[:500]), atol=1e-13)
 
 
 def test_warm_start_takes_the_same_steps():
-    options = {"warm_start": True, "max_iter": 3, "random_state": 0}
-    theirs = MLPClassifier(**options).fit(X, Y[:500]).fit(X, Y[:500])
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, Y[:500])
-    ours.fit(X, Y[:500])
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
-    assert len(ours.loss_curve_) == len(theirs.loss_curve_) == 6
-
-
-LABELS = np.stack([Y[:500] % 2, Y[:500] > 4, Y[:500] % 3 == 0], axis=1).astype(int)
+    theirs, ours = both(warm_start=True, max_iter=3)
+    for clf in (theirs, ours):
+        clf.fit(X, Y[:500]).fit(X, Y[:500])
+    assert len(ours.loss_curve_) == 6
+    assert_same_training(theirs, ours)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_multilabel_targets_give_the_same_weights_and_losses(solver):
-    options = {"max_iter": 5, "alpha": 1.0, "random_state": 0, **SOLVERS[solver]}
-    weight = np.random.default_rng(0).uniform(0.1, 3, 500)
-    for sample_weight in (None, weight):
-        theirs = MLPClassifier(**options).fit(X, LABELS, sample_weight)
-        ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options)
-        ours.fit(X, LABELS, sample_weight)
-        np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
-        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-11)
-
-
-def test_multilabel_early_stopping_stops_at_the_same_weights():
-    options = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0}
-    theirs = MLPClassifier(**options).fit(X, LABELS)
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(X, LABELS)
-    assert ours.validation_scores_ == pytest.approx(theirs.validation_scores_)
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-9)
+    theirs, ours = both(max_iter=5, alpha=1.0, **SOLVERS[solver])
+    for weight in (None, np.random.default_rng(0).uniform(0.1, 3, 500)):
+        assert_same_training(theirs.fit(X, LABELS, weight), ours.fit(X, LABELS, weight))
 
 
 @pytest.mark.parametrize("container", [np.asarray, csr_array])
 def test_multilabel_predictions_have_the_same_values_and_containers(container):
-    options = {"max_iter": 3, "random_state": 0}
-    theirs = MLPClassifier(**options).fit(X, container(LABELS))
-    ours = HessianRegularizedMLPClassifier(k=0, scoring=None, **options).fit(
-        X, container(LABELS)
-    )
+    theirs, ours = both(max_iter=3)
+    theirs.fit(X, container(LABELS))
+    ours.fit(X, container(LABELS))
     for clf in (ours, ours.to_sklearn()):
         assert type(clf.predict(X)) is type(theirs.predict(X))
         assert abs(clf.predict(X) - theirs.predict(X)).sum() == 0
@@ -182,20 +161,9 @@ def test_multilabel_predictions_have_the_same_values_and_containers(container):
     assert (ours.n_outputs_, ours.out_activation_) == (3, "logistic")
 
 
-def test_multilabel_partial_fit_takes_the_same_steps():
-    theirs = MLPClassifier(random_state=0)
-    ours = HessianRegularizedMLPClassifier(k=0, random_state=0)
-    for rows in (slice(0, 250), slice(250, 500)):
-        for clf in (theirs, ours):
-            clf.partial_fit(X[rows], LABELS[rows], classes=np.arange(3))
-    np.testing.assert_allclose(parameters(ours), parameters(theirs), atol=1e-11)
-
-
 def test_warm_start_after_convergence_stops_at_the_same_epochs():
-    options = {"tol": 0.1, "n_iter_no_change": 1, "warm_start": True, "random_state": 0}
-    theirs, ours = MLPClassifier(**options), HessianRegularizedMLPClassifier(k=0)
-    ours.set_params(**options)
-    epochs = [[clf.fit(X, Y[:500]).n_iter_ for _ in range(3)] for clf in (theirs, ours)]
+    models = both(tol=0.1, n_iter_no_change=1, warm_start=True)
+    epochs = [[clf.fit(X, Y[:500]).n_iter_ for _ in range(3)] for clf in models]
     assert epochs[0] == epochs[1]
 
 
