@@ -97,57 +97,25 @@ def test_a_net_as_it_was_built_is_unwatched():
     assert can_bypass_autograd(make_net())
 
 
-def add_forward_hook(net):
-    net.module_.layers[0].register_forward_hook(lambda *_: None)
+# of the hooks none is called
+CHANGES = {
+    "hook of a layer": lambda net: net.module_.layers[0].register_forward_hook(id),
+    "backward hook": lambda net: net.module_.register_full_backward_hook(id),
+    "hook of the criterion": lambda net: net.criterion_.register_forward_hook(id),
+    "hook of a gradient": lambda net: net.module_.layers[0].weight.register_hook(id),
+    "hook after accumulation": lambda net: net.module_.layers[
+        0
+    ].weight.register_post_accumulate_grad_hook(id),
+    "frozen": lambda net: net.module_.layers[0].bias.requires_grad_(False),
+    "smooth labels": lambda net: setattr(net.criterion_, "label_smoothing", 0.1),
+    "another forward pass": lambda net: setattr(net.module_, "forward", id),
+    "parametrised": lambda net: torch.nn.utils.parametrizations.weight_norm(
+        net.module_.layers[0]
+    ),
+}
 
 
-def add_backward_hook(net):
-    net.module_.register_full_backward_hook(lambda *_: None)
-
-
-def add_hook_of_the_criterion(net):
-    net.criterion_.register_forward_hook(lambda *_: None)
-
-
-def add_gradient_hook(net):
-    net.module_.layers[0].weight.register_hook(lambda g: g)
-
-
-def add_hook_after_accumulation(net):
-    hook = net.module_.layers[0].weight.register_post_accumulate_grad_hook
-    hook(lambda p: None)
-
-
-def freeze(net):
-    net.module_.layers[0].bias.requires_grad_(False)
-
-
-def smooth_labels(net):
-    net.criterion_.label_smoothing = 0.1
-
-
-def replace_the_forward_pass(net):
-    net.module_.forward = lambda X: X
-
-
-def parametrise(net):
-    torch.nn.utils.parametrizations.weight_norm(net.module_.layers[0])
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        add_forward_hook,
-        add_backward_hook,
-        add_hook_of_the_criterion,
-        add_gradient_hook,
-        add_hook_after_accumulation,
-        freeze,
-        smooth_labels,
-        replace_the_forward_pass,
-        parametrise,
-    ],
-)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_net_that_is_not_as_built_is_left_to_autograd(change):
     net = make_net()
     change(net)
