@@ -1,6 +1,10 @@
 """Scores by definition: the Hessian block is materialised, in float64."""
 
+import copy
+
+import pytest
 import torch
+from skorch.callbacks import Callback
 from torch.func import functional_call, hessian
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -69,3 +73,22 @@ def assert_all_layers_equal_the_reference(net, X, y, loss, curvature):
     net.eval()
     for name, S in scores.items():
         assert_equal_to_reference(S, reference_scores(net, loss, X, y, name, curvature))
+
+
+def assert_redrawn_by(loss, model, X, y):
+    """Compare the range of the scores by which an estimator redraws weights."""
+    networks = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            networks.append(copy.deepcopy(net.module_))
+
+    options = {"n": 2, "max_iter": 2, "hessian_samples": None}
+    model.set_params(**options, skorch_callbacks=[Look()]).fit(X, y)
+    data = torch.from_numpy(X), torch.from_numpy(y.astype(float))
+    assert len(model.reinit_history_) == 2
+    for record in model.reinit_history_:
+        S = reference_scores(networks[0], loss, *data, record["layer"])
+        S = S / S.numel()
+        assert record["score_max"] == pytest.approx(S.max().item(), rel=1e-9)
+        assert record["score_min"] == pytest.approx(S.min().item(), rel=1e-9)

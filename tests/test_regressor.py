@@ -1,14 +1,14 @@
 """The regressor as its users meet it."""
 
 import warnings
-from copy import deepcopy
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from reference import assert_equal_to_reference, reference_scores
+from peers import parameters
+from reference import assert_equal_to_reference, assert_redrawn_by, reference_scores
 from scipy import sparse
 from settings import small
 from sklearn.base import clone
@@ -20,7 +20,6 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EpochTimer
 
 from sklearn_hessreg import HessianRegularizedMLPRegressor
 
@@ -47,10 +46,6 @@ def make(loss="squared_error", **options):
     importance = "magnitude" if loss == "absolute_error" else "hessian"
     options = {"importance": importance, "delta": 0.3, "max_iter": 10, **options}
     return small(HessianRegularizedMLPRegressor, loss=loss, **options)
-
-
-def parameters(reg):
-    return np.concatenate([a.ravel() for a in reg.coefs_ + reg.intercepts_])
 
 
 def outputs(snapshot, rows):
@@ -96,23 +91,7 @@ def test_scores_are_those_of_the_definition(loss, y, weight, activation):
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
 def test_weights_are_redrawn_by_the_scores_of_the_loss(loss):
-    seen = []
-
-    class Look(EpochTimer):
-        def on_epoch_end(self, net, **kwargs):
-            seen.append(deepcopy(net.module_))
-
-    options = {"n": 2, "max_iter": 2, "hessian_samples": None}
-    reg = make(loss, **options, skorch_callbacks=[Look()]).fit(X, Y2)
-    for record in reg.reinit_history_:
-        S = reference_scores(
-            seen[0],
-            lambda z, y: LOSSES[loss](z, y).sum(1).mean(),
-            torch.from_numpy(X),
-            torch.from_numpy(Y2),
-            record["layer"],
-        )
-        assert record["score_max"] == pytest.approx(S.max().item() / S.numel())
+    assert_redrawn_by(lambda z, y: LOSSES[loss](z, y).sum(1).mean(), make(loss), X, Y2)
 
 
 @pytest.mark.parametrize("loss", ["huber", "absolute_error"])
@@ -157,14 +136,6 @@ def test_r2_of_more_than_a_batch_of_validation_rows_is_that_of_all():
     reg = make(n_snapshots=1, max_iter=2).fit(X, Y, X_val=rows, y_val=target)
     expected = r2_score(target, reg.predict(rows))
     assert reg.validation_scores_[-1] == pytest.approx(expected, rel=1e-12)
-
-
-def test_early_stopping_returns_the_weights_of_the_best_epoch():
-    one = {"reinit_every": "plateau", "n_snapshots": 1}
-    reg = make(early_stopping=True, max_iter=50, n_iter_no_change=3, **one)
-    reg.fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
-    assert reg.score(X[1::2], Y[1::2]) == pytest.approx(reg.best_validation_score_)
-    assert reg.best_validation_score_ == max(reg.validation_scores_)
 
 
 def test_history_has_the_r2_of_each_epoch():
@@ -409,10 +380,3 @@ def test_predictions_that_overflow_are_refused():
     reg = make("poisson", solver="sgd", k=0, max_iter=1, batch_size=150)
     with pytest.raises(ValueError, match=r"overflow.*in epoch 1.*learning rate"):
         reg.set_params(learning_rate_init=1e4).fit(X, Y)
-
-
-def test_partial_fit_reinitialises_from_the_second_call_on():
-    reg = make()
-    for start in (0, 1, 2):
-        reg.partial_fit(X[start::3], Y[start::3])
-    assert [record["epoch"] for record in reg.reinit_history_] == [2, 3]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from settings import small
 from skorch.callbacks import Callback
-from training_cases import QUICK, X, Y
+from training_cases import QUICK, X, Y, assert_same
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 make = partial(small, k=30, n=2, max_iter=5, **QUICK)
@@ -29,14 +29,6 @@ def is_net(clf, snapshot):
 
 def events(clf):
     return sorted({record["epoch"] for record in clf.reinit_history_})
-
-
-def assert_same_networks(one, two):
-    assert len(one) == len(two)
-    for a, b in zip(one, two, strict=True):
-        assert (a.epoch, a.score) == (b.epoch, b.score)
-        for A, B in zip(a.coefs + a.intercepts, b.coefs + b.intercepts, strict=True):
-            assert np.array_equal(A, B)
 
 
 SCHEDULES = {
@@ -59,7 +51,7 @@ def test_calls_with_the_same_batches_give_the_snapshots_of_a_fit(
     calls = call(make(**options), fit.n_iter_)
     assert len(fit.snapshots_) > 1 or max_iter == 7
     assert events(fit) == events(calls)
-    assert_same_networks(fit.snapshots_, calls.snapshots_)
+    assert_same(fit.snapshots_, calls.snapshots_)
     assert np.array_equal(fit.predict_proba(X), calls.predict_proba(X))
 
 
@@ -145,7 +137,7 @@ def test_the_last_snapshots_are_kept_and_training_never_stops(schedule):
     assert len(few.loss_curve_) == 16
     assert events(few) == events(many)
     assert few.loss_curve_ == many.loss_curve_
-    assert_same_networks(few.snapshots_, many.snapshots_[-2:])
+    assert_same(few.snapshots_, many.snapshots_[-2:])
 
 
 def test_one_snapshot_in_calls_is_that_of_the_last_cycle_or_the_network():

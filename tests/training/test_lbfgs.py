@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from peers import parameters
 from scipy.optimize import approx_fprime, minimize
 from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_wine
@@ -36,10 +37,6 @@ TARGETS = {
 
 def make(**options):
     return HessianRegularizedMLPClassifier(**OPTIONS | options)
-
-
-def parameters(clf):
-    return np.concatenate([a.ravel() for a in clf.coefs_ + clf.intercepts_])
 
 
 @ignore
