@@ -26,6 +26,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, LRScheduler
+from training_cases import QUICK, assert_same
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
@@ -72,18 +73,11 @@ COPIES = {
 }
 OTHERS = [name for name in COPIES if name not in ("pickle", "skops")]
 every_copy = pytest.mark.parametrize("through", COPIES.values(), ids=COPIES)
-# a plateau at every third epoch
-QUICK = {"reinit_every": "plateau", "tol": 10.0, "n_iter_no_change": 1}
 
 
 def assert_same_networks(one, two):
-    for a, b in zip(one.coefs_, two.coefs_, strict=True):
-        assert np.array_equal(a, b)
-    assert len(one.snapshots_) == len(two.snapshots_)
-    for a, b in zip(one.snapshots_, two.snapshots_, strict=True):
-        assert (a.epoch, a.score) == (b.epoch, b.score)
-        for A, B in zip(a.coefs, b.coefs, strict=True):
-            assert np.array_equal(A, B)
+    assert_same(one.coefs_, two.coefs_)
+    assert_same(one.snapshots_, two.snapshots_)
 
 
 def outputs(model, rows=X):
@@ -93,8 +87,7 @@ def outputs(model, rows=X):
 
 
 def assert_predict_alike(one, two):
-    for a, b in zip(outputs(one), outputs(two), strict=True):
-        assert np.array_equal(a, b)
+    assert_same(outputs(one), outputs(two))
 
 
 def begin(model):
@@ -109,6 +102,14 @@ def assert_trains_on_alike(one, two, epochs=1):
             each.partial_fit(X, Y)
     assert_same_networks(one, two)
     assert_predict_alike(one, two)
+
+
+def run_onnx(model, rows, **options):
+    """Convert a model of scikit-learn's to ONNX, and predict."""
+    converted = to_onnx(model, rows[:1], **options).SerializeToString()
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(converted, providers=providers)
+    return session.run(None, {"X": rows})
 
 
 def packages(dumped):
@@ -133,13 +134,8 @@ def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype, n_snapsho
     steps = [StandardScaler()] if scaled else []
     model = make_pipeline(*steps, make(n_snapshots=n_snapshots)).fit(rows, labels)
     clf = model.steps.pop()[1]
-    converted = to_onnx(
-        make_pipeline(*steps, clf.to_sklearn()), rows[:1], options={"zipmap": False}
-    )
-    session = onnxruntime.InferenceSession(
-        converted.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    predicted, proba = session.run(None, {"X": rows})
+    converted = make_pipeline(*steps, clf.to_sklearn())
+    predicted, proba = run_onnx(converted, rows, options={"zipmap": False})
     inputs = model.transform(rows) if scaled else rows
     # sums of up to 8 terms, whose rounding errors the softmax only shrinks
     expected = clf.predict_proba(inputs)
@@ -151,25 +147,31 @@ def test_onnx_runtime_predicts_as_the_estimator(labels, scaled, dtype, n_snapsho
 def test_onnx_runtime_predicts_several_labels_in_float32():
     rows = X.astype(np.float32)
     clf = make(n_snapshots=1).fit(rows, INDICATORS)
-    converted = to_onnx(clf.to_sklearn(), rows[:1], options={"zipmap": False})
-    session = onnxruntime.InferenceSession(
-        converted.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    predicted, proba = session.run(None, {"X": rows})
+    predicted, proba = run_onnx(clf.to_sklearn(), rows, options={"zipmap": False})
     expected = clf.predict_proba(rows)
     np.testing.assert_allclose(proba, expected, atol=8 * np.finfo(np.float32).eps)
     assert np.array_equal(predicted, clf.predict(rows))
 
 
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+MODELS = {
+    **{name: (make, labels) for name, labels in LABELS.items()},
+    "sgd": (partial(make, solver="sgd"), Y),
+    **{
+        loss: (partial(make, HessianRegularizedMLPRegressor, loss=loss), Y)
+        for loss in ("squared_error", "poisson", "huber")
+    },
+}
+every_model = pytest.mark.parametrize("model", MODELS)
+
+
+@every_model
 @pytest.mark.parametrize("n_snapshots", [1, 3])
-def test_skops_trusts_the_converted_model_as_it_is(labels, n_snapshots):
-    clf = make(n_snapshots=n_snapshots).fit(X, labels).to_sklearn()
-    dumped = skops.io.dumps(clf)
+def test_skops_trusts_the_converted_model_as_it_is(model, n_snapshots):
+    make, y = MODELS[model]
+    converted = make(n_snapshots=n_snapshots).fit(X, y).to_sklearn()
+    dumped = skops.io.dumps(converted)
     assert skops.io.get_untrusted_types(data=dumped) == []
-    loaded = skops.io.loads(dumped)
-    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
-    assert np.array_equal(loaded.predict(X), clf.predict(X))
+    assert_predict_alike(skops.io.loads(dumped), converted)
 
 
 @every_kind
@@ -179,15 +181,16 @@ def test_the_converted_model_needs_neither_torch_nor_this_package(kind, n_snapsh
     assert packages(dumped) <= {"sklearn", "numpy", "builtins", "copyreg"}
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_skops_asks_for_trust_in_this_package_alone(solver, labels):
-    clf = make(solver=solver).fit(X, labels)
-    types = skops.io.get_untrusted_types(data=skops.io.dumps(clf))
+@every_model
+@pytest.mark.parametrize("width", [1, 2])
+def test_skops_asks_for_trust_in_this_package_alone(model, width):
+    make, y = MODELS[model]
+    several = X[:, :2] if is_regressor(make()) else INDICATORS
+    fitted = make().fit(X, y if width == 1 else several)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(fitted))
     assert types
     assert all(name.startswith("sklearn_hessreg.") for name in types)
-    loaded = through_skops(clf)
-    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_predict_alike(through_skops(fitted), fitted)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +200,10 @@ def test_skops_asks_for_trust_in_this_package_alone(solver, labels):
         {"solver": "sgd", "learning_rate": "adaptive"},
         {"random_state": np.random.RandomState(0)},
         {"alpha": np.float64(1e-3), "n_iter_no_change": np.inf, "dropout": 0.5},
+        {"solver": torch.optim.RMSprop},
+        {"skorch_callbacks": [LRScheduler(policy="StepLR", step_size=2)]},
     ],
-    ids=["adam", "sgd", "RandomState", "numpy-numbers"],
+    ids=["adam", "sgd", "RandomState", "numpy-numbers", "RMSprop", "schedule"],
 )
 @pytest.mark.parametrize("through", [through_pickle, through_skops])
 def test_a_loaded_model_trains_on_to_the_bit(options, through):
@@ -337,20 +342,6 @@ def test_a_loaded_model_predicts_several_labels_alike(through, container):
     assert abs(one - two).sum() == 0
 
 
-@pytest.mark.parametrize("through", [through_pickle, through_skops])
-def test_a_schedule_of_learning_rates_goes_on_in_a_loaded_model(through):
-    schedule = LRScheduler(policy="StepLR", step_size=2)
-    clf = make(skorch_callbacks=[schedule]).partial_fit(X, Y, classes=[0, 1, 2])
-    assert_trains_on_alike(clf, through(clf))
-
-
-@every_kind
-@pytest.mark.parametrize("through", [through_pickle, through_skops])
-def test_a_loaded_pipeline_predicts_alike(kind, through):
-    model = make_pipeline(StandardScaler(), make(kind, early_stopping=True)).fit(X, Y)
-    assert_predict_alike(through(model), model)
-
-
 @every_kind
 def test_a_dump_holds_nothing_of_torch_and_skorch_so_no_device(kind):
     dumped = pickle.dumps(make(kind, verbose=1).fit(X, Y))
@@ -384,13 +375,6 @@ def test_a_model_comes_back_to_the_device_it_was_trained_on():
     assert_trains_on_alike(clf, loaded)
 
 
-def test_arrays_that_joblib_maps_from_a_file_are_copied(tmp_path):
-    clf = make().partial_fit(X, Y, classes=[0, 1, 2])
-    joblib.dump(clf, tmp_path / "model.joblib")
-    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
-    assert_trains_on_alike(clf, loaded)
-
-
 @every_kind
 def test_a_loaded_model_is_the_trained_one_whatever_its_parameters_are_now(kind):
     clf = make(kind).fit(X, Y)
@@ -404,14 +388,6 @@ def test_loading_leaves_torchs_global_generator_alone():
     state = torch.get_rng_state()
     pickle.loads(dumped)
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_deep_copy_trains_by_itself():
-    clf = make().partial_fit(X, Y, classes=[0, 1, 2])
-    before = clf.coefs_
-    copy.deepcopy(clf).partial_fit(X, Y)
-    for a, b in zip(clf.coefs_, before, strict=True):
-        assert np.array_equal(a, b)
 
 
 class Count(Callback):
@@ -434,11 +410,6 @@ def test_callbacks_of_the_user_come_back_as_they_were():
     ]
     assert dict(loaded.net_.callbacks_)["Count"].epochs_ == 3
     assert loaded.history_[:, "shape"] == [(1, 1), (2, 1), (3, 1)]
-
-
-def test_an_optimizer_of_the_user_comes_back_with_its_state():
-    clf = make(solver=torch.optim.RMSprop).partial_fit(X, Y, classes=[0, 1, 2])
-    assert_trains_on_alike(clf, through_pickle(clf))
 
 
 @pytest.mark.parametrize("dumped_by", [None, "0.0.9"])
@@ -492,33 +463,7 @@ def test_onnx_runtime_predicts_numbers_as_the_regressor(
     steps = [StandardScaler()] if scaled else []
     reg = make(HessianRegularizedMLPRegressor, **options)
     model = make_pipeline(*steps, reg).fit(rows, Y)
-    converted = to_onnx(make_pipeline(*steps, model[-1].to_sklearn()), rows[:1])
-    session = onnxruntime.InferenceSession(
-        converted.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    (predicted,) = session.run(None, {"X": rows})
+    (predicted,) = run_onnx(make_pipeline(*steps, model[-1].to_sklearn()), rows)
     # sums of 4 and 8 terms, none above 16
     atol = 12 * 16 * np.finfo(dtype).eps
     np.testing.assert_allclose(predicted[:, 0], model.predict(rows), rtol=0, atol=atol)
-
-
-@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
-@pytest.mark.parametrize("n_snapshots", [1, 3])
-def test_skops_trusts_a_converted_regressor_as_it_is(loss, n_snapshots):
-    options = {"loss": loss, "n_snapshots": n_snapshots}
-    reg = make(HessianRegularizedMLPRegressor, **options).fit(X, Y).to_sklearn()
-    dumped = skops.io.dumps(reg)
-    assert skops.io.get_untrusted_types(data=dumped) == []
-    assert np.array_equal(skops.io.loads(dumped).predict(X), reg.predict(X))
-
-
-@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
-@pytest.mark.parametrize("width", [1, 2])
-def test_skops_asks_for_trust_in_this_package_alone_of_a_regressor(loss, width):
-    target = np.stack([Y, X[:, 0]], 1)[:, :width]
-    reg = make(HessianRegularizedMLPRegressor, loss=loss)
-    reg.fit(X, target if width > 1 else target[:, 0])
-    types = skops.io.get_untrusted_types(data=skops.io.dumps(reg))
-    assert types
-    assert all(name.startswith("sklearn_hessreg.") for name in types)
-    assert_predict_alike(through_skops(reg), reg)
