@@ -8,8 +8,6 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_hessreg import (
     HessianRegularizedMLPClassifier,
@@ -113,12 +111,6 @@ def test_rows_may_be_sparse_or_a_frame(container):
     rows = container(X)
     clf = classifier().fit(rows, Y)
     assert clf.label_quality(rows, Y).shape == (150,)
-
-
-def test_works_at_the_end_of_a_pipeline():
-    pipe = make_pipeline(StandardScaler(), classifier()).fit(X, Y)
-    quality = pipe[-1].label_quality(pipe[:-1].transform(X), Y)
-    assert quality.argmin() in np.flatnonzero(pipe.predict(X) != Y)
 
 
 def test_wrong_labels_are_among_the_first_ten_of_the_ranking():
@@ -277,11 +269,3 @@ def test_cleanlab_finds_wrong_labels_by_it():
 def test_rows_without_a_prediction_are_warned_of():
     with pytest.warns(UserWarning, match=r"90 of 150 rows.*Increase n_snapshots"):
         classifier(oob_score=True).fit(X, Y)
-
-
-def test_of_a_converted_model_cleanlab_gives_the_same():
-    rank = pytest.importorskip("cleanlab.rank")
-    clf = classifier().fit(X, NAMES[Y])
-    proba = clf.to_sklearn().predict_proba(X)
-    quality = rank.get_label_quality_scores(Y, proba, method="normalized_margin")
-    np.testing.assert_allclose(quality, clf.label_quality(X, NAMES[Y]))

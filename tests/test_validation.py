@@ -9,7 +9,6 @@ import torch
 from scipy.sparse import csr_array, csr_matrix
 from settings import PLAIN
 from sklearn import config_context
-from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -195,12 +194,6 @@ def test_parameters_stay_as_they_were_given():
     clf = make(hidden_layer_sizes=sizes, n=n).fit(X, Y)
     assert clf.hidden_layer_sizes is sizes
     assert clf.n is n
-
-
-def test_grid_of_numpy_values_is_searched():
-    grid = {"momentum": np.linspace(0.5, 0.9, 2), "nesterovs_momentum": [np.False_]}
-    search = GridSearchCV(make(solver="sgd"), grid, cv=2, error_score="raise")
-    assert search.fit(X, Y).best_params_["momentum"] in grid["momentum"]
 
 
 NONSENSE = {

@@ -1,10 +1,7 @@
-"""The activations that scikit-learn lacks: initial weights, scores, conversion."""
+"""The activations that scikit-learn lacks: initial weights, conversion."""
 
 import numpy as np
 import pytest
-import torch
-from reference import assert_equal_to_reference, reference_scores
-from torch.nn import functional as F
 from training_cases import X, Y
 
 from sklearn_hessreg import HessianRegularizedMLPClassifier
@@ -34,19 +31,6 @@ def test_initial_weights_are_those_of_relu_times_the_gain(activation):
         relu.coefs_ + relu.intercepts_, other.coefs_ + other.intercepts_, strict=True
     ):
         np.testing.assert_allclose(b, GAINS[activation] * a, rtol=1e-14)
-
-
-@every_activation
-def test_scores_of_a_fitted_network_equal_the_materialised_hessian(activation):
-    clf = make(activation=activation, curvature="mean_loss", aggregation="sum")
-    clf.fit(X, Y)
-    scores = clf.hessian_scores(X, Y)
-    rows, targets = torch.from_numpy(X), torch.from_numpy(Y)
-    for name, S in scores.items():
-        reference = reference_scores(
-            clf.net_.module_, F.cross_entropy, rows, targets, name
-        )
-        assert_equal_to_reference(torch.from_numpy(S), reference)
 
 
 @every_activation
