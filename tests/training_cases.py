@@ -91,4 +91,4 @@ def assert_same(one, two):
     elif isinstance(one, Callback):
         assert_same(vars(one), vars(two))
     else:
-        assert one == two or one != one
+        assert one == two or (one != one and two != two)

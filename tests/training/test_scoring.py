@@ -196,7 +196,7 @@ class InTurn:
 def test_a_score_that_is_never_finite_is_an_error(score, max_iter, k):
     options = {"early_stopping": True, "max_iter": max_iter, "k": k}
     clf = make(scoring=InTurn(score), **options)
-    with pytest.raises(ValueError, match=r"InTurn|score.*never finite in the last"):
+    with pytest.raises(ValueError, match=r"score .*never finite in the last"):
         clf.fit(X, Y)
     assert not hasattr(clf, "net_")
 
