@@ -346,11 +346,16 @@ def test_initial_weights_and_generators_are_no_parameters(interrupted):
     assert_same(weights_of(whole), weights_of(resumed))
 
 
-@pytest.mark.parametrize("change", [{"verbose": 1}, {"every": 3}, {"keep": True}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verbose": 1},
+        {"callbacks__resume__every": 3},
+        {"callbacks__resume__keep": True},
+    ],
+)
 def test_what_changes_no_bit_may_change(interrupted, change, capsys):
-    path = interrupted()
-    net = make(path, verbose=change.pop("verbose", 0))
-    net.set_params(**{f"callbacks__resume__{k}": v for k, v in change.items()})
+    net = make(interrupted()).set_params(**change)
     seed_all(0)
     whole = make(None).fit(X, Y)
     assert_same(weights_of(whole), weights_of(net.fit(X, Y)))
