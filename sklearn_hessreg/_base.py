@@ -4,8 +4,10 @@ from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import fields
 from functools import partial
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator
@@ -34,6 +36,7 @@ from sklearn_hessreg._training import (
     to_samples,
     train,
 )
+from sklearn_hessreg._typing import MatrixLike, fit_context
 from sklearn_hessreg._validation import (
     accepted_dtypes,
     check_continuation,
@@ -72,6 +75,56 @@ class BaseHessianRegularizedMLP(CallbackSupportMixin, FittedNet, BaseEstimator):
         **PARAMETER_CONSTRAINTS,
         **{name: p.constraints for name, p in TRAINING_PARAMETERS.items()},
     }
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. float32 and float64 are kept; any other dtype becomes
+            float64.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            A classifier's labels: numbers, strings or booleans. For several labels per
+            sample, an indicator matrix of zeros and ones. In it every nonzero counts as
+            one; two values of which neither is zero are refused. A regressor's targets:
+            numbers, in a dense array; not negative for ``loss="poisson"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative sample weights, used in the loss and in its Hessian. A sample
+            of weight zero counts as absent.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data of your own. With ``early_stopping`` they replace the split;
+            without it, their score is only recorded.
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_outputs), \
+                default=None
+            Labels or targets of ``X_val``.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of ``X_val``.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an argument cannot be used, which is checked before
+            training, or if the loss or a weight becomes NaN or infinite in training.
+            The estimator is left as it was before the call.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation, self._learn_targets)
 
     def hessian_scores(self, X, y, sample_weight=None, *, layers=None):
         """Score the weights by the exact Hessian of the loss on given data.

@@ -27,6 +27,7 @@ from sklearn_hessreg._check_labels import (
     encode_validation,
     same_classes,
 )
+from sklearn_hessreg._fitted import ATTRIBUTES
 from sklearn_hessreg._heads import Logistic, RobustLogistic, RobustSoftmax, Softmax
 from sklearn_hessreg._label_quality import normalized_margin
 from sklearn_hessreg._reinit import Parameter, document_parameters
@@ -78,7 +79,7 @@ _OWN_PARAMETERS = {
 }
 
 
-@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS)
+@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS, ATTRIBUTES)
 class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron classifier regularised by exact Hessians.
 
@@ -108,36 +109,9 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
 
     Attributes
     ----------
+    %(attributes)s
     classes_ : ndarray of shape (n_classes,)
         The class labels; for an indicator matrix, its column numbers.
-    coefs_ : list of ndarray of shape (in, out)
-        Weights of each layer of the last snapshot.
-    intercepts_ : list of ndarray of shape (out,)
-        Biases of each layer of the same network.
-    snapshots_ : list of Bunch
-        The networks whose predictions are averaged, from first to last. Each has
-        ``coefs`` and ``intercepts``, its ``cycle``, the cycle's last ``epoch``, and
-        ``score``: the validation score or, without ``early_stopping``, the training
-        loss. With ``k=0`` there is one.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Feature names, if those of ``X`` are all strings.
-    n_iter_ : int
-        Epochs run by the last call of ``fit`` or ``partial_fit``.
-    t_ : int
-        Training samples seen by the optimizer.
-    loss_ : float
-        Penalised training loss of the last epoch, averaged over its batches.
-    loss_curve_ : list of float
-        The same loss after each epoch.
-    best_loss_ : float or None
-        The lowest value of ``loss_curve_``; None with ``early_stopping``.
-    validation_scores_ : list of float or None
-        Score by ``scoring`` on the validation data after each epoch, by default their
-        loss with its sign changed; None without validation data.
-    best_validation_score_ : float or None
-        The highest finite one of these scores.
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
         With ``oob_score``: the mean probabilities of each training row under the
         networks that did not train on it in their cycle. NaN for rows that every
@@ -145,8 +119,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     oob_score_ : float
         With ``oob_score``: the unweighted accuracy of these probabilities, over the
         rows that have them.
-    n_layers_ : int
-        Number of layers, including the input layer.
     n_outputs_ : int
         Number of logits: 1 for two classes, otherwise the number of classes or labels.
     out_activation_ : {"logistic", "softmax"}
@@ -154,11 +126,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
     net_ : skorch.NeuralNet
         The trained net. Its ``module_`` is the network of ``coefs_`` and returns
         logits.
-    history_ : skorch.history.History
-        One row per epoch, with its batches.
-    reinit_history_ : list of dict
-        One record per re-initialisation and layer, see :class:`HessianReinit`;
-        ``layers.0`` is the layer of ``coefs_[0]``.
 
     See Also
     --------
@@ -351,55 +318,6 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
         self.distributed = distributed
         self.oob_score = oob_score
         self.checkpoint = checkpoint
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: MatrixLike,
-        y: MatrixLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        X_val: MatrixLike | None = None,
-        y_val: MatrixLike | None = None,
-        sample_weight_val: ArrayLike | None = None,
-    ) -> Self:
-        """Train the classifier.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept; any other dtype becomes
-            float64.
-        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Class labels: numbers, strings or booleans. For several labels per sample,
-            an indicator matrix of zeros and ones. In it every nonzero counts as one;
-            two values of which neither is zero are refused.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative sample weights, used in the loss and in its Hessian. A sample
-            of weight zero counts as absent.
-        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data of your own. With ``early_stopping`` they replace the split;
-            without it, their score is only recorded.
-        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), \
-                default=None
-            Labels of ``X_val``.
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Weights of ``X_val``.
-
-        Returns
-        -------
-        self : HessianRegularizedMLPClassifier
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or an argument cannot be used, which is checked before
-            training, or if the loss or a weight becomes NaN or infinite in training.
-            The estimator is left as it was before the call.
-        """
-        validation = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, validation, self._learn_classes)
 
     @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
@@ -601,7 +519,7 @@ class HessianRegularizedMLPClassifier(ClassifierMixin, BaseHessianRegularizedMLP
             check_same_kind(y, self._is_multilabel())
         return y
 
-    def _learn_classes(self, y, continuing):
+    def _learn_targets(self, y, continuing):
         """Learn the classes from all labels."""
         classes = check_classes(y)
         if continuing and not same_classes(classes, self.classes_):

@@ -14,6 +14,45 @@ from sklearn_hessreg._reinit import Snapshot
 
 __version__ = version("sklearn_hessreg")
 
+# those of both estimators, for their docstrings
+ATTRIBUTES = """\
+coefs_ : list of ndarray of shape (in, out)
+    Weights of each layer of the last snapshot.
+intercepts_ : list of ndarray of shape (out,)
+    Biases of each layer of the same network.
+snapshots_ : list of Bunch
+    The networks whose predictions are averaged, from first to last. Each has
+    ``coefs`` and ``intercepts``, its ``cycle``, the cycle's last ``epoch``, and
+    ``score``: the validation score or, without ``early_stopping``, the training
+    loss. With ``k=0`` there is one.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Feature names, if those of ``X`` are all strings.
+n_iter_ : int
+    Epochs run by the last call of ``fit`` or ``partial_fit``.
+t_ : int
+    Training samples seen by the optimizer.
+loss_ : float
+    Penalised training loss of the last epoch, averaged over its batches.
+loss_curve_ : list of float
+    The same loss after each epoch.
+best_loss_ : float or None
+    The lowest value of ``loss_curve_``; None with ``early_stopping``.
+validation_scores_ : list of float or None
+    Score by ``scoring`` on the validation data after each epoch, by default their
+    loss with its sign changed; None without validation data.
+best_validation_score_ : float or None
+    The highest finite one of these scores.
+n_layers_ : int
+    Number of layers, including the input layer.
+history_ : skorch.history.History
+    One row per epoch, with its batches.
+reinit_history_ : list of dict
+    One record per re-initialisation and layer, see :class:`HessianReinit`;
+    ``layers.0`` is the layer of ``coefs_[0]``.
+"""
+
 
 class FittedNet:
     """The fitted attributes, which do not depend on the current parameters."""

@@ -27,6 +27,7 @@ from sklearn_hessreg._check_targets import (
     warn_if_badly_scaled,
 )
 from sklearn_hessreg._compat import warn_at_caller
+from sklearn_hessreg._fitted import ATTRIBUTES
 from sklearn_hessreg._heads import Exponential, Identity
 from sklearn_hessreg._label_quality import residual_quality
 from sklearn_hessreg._reinit import Parameter, document_parameters
@@ -73,7 +74,7 @@ _OWN_PARAMETERS = {
 }
 
 
-@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS)
+@document_parameters(TRAINING_PARAMETERS | _OWN_PARAMETERS, ATTRIBUTES)
 class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     r"""Multi-layer perceptron regressor regularised by exact Hessians.
 
@@ -102,34 +103,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
 
     Attributes
     ----------
-    coefs_ : list of ndarray of shape (in, out)
-        Weights of each layer of the last snapshot.
-    intercepts_ : list of ndarray of shape (out,)
-        Biases of each layer of the same network.
-    snapshots_ : list of Bunch
-        The networks whose predictions are averaged, from first to last. Each has
-        ``coefs`` and ``intercepts``, its ``cycle``, the cycle's last ``epoch``, and
-        ``score``: the validation score or, without ``early_stopping``, the training
-        loss. With ``k=0`` there is one.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Feature names, if those of ``X`` are all strings.
-    n_iter_ : int
-        Epochs run by the last call of ``fit`` or ``partial_fit``.
-    t_ : int
-        Training samples seen by the optimizer.
-    loss_ : float
-        Penalised training loss of the last epoch, averaged over its batches.
-    loss_curve_ : list of float
-        The same loss after each epoch.
-    best_loss_ : float or None
-        The lowest value of ``loss_curve_``; None with ``early_stopping``.
-    validation_scores_ : list of float or None
-        Score by ``scoring`` on the validation data after each epoch, by default the
-        loss with its sign changed; None without validation data.
-    best_validation_score_ : float or None
-        The highest finite one of these scores.
+    %(attributes)s
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         With ``oob_score``: the mean prediction for each training row by the networks
         that did not train on it in their cycle. NaN for rows that every network trained
@@ -137,8 +111,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     oob_score_ : float
         With ``oob_score``: the unweighted R² of these predictions, over the rows that
         have them.
-    n_layers_ : int
-        Number of layers, including the input layer.
     n_outputs_ : int
         Number of outputs.
     out_activation_ : {"identity", "exp"}
@@ -147,11 +119,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
     net_ : skorch.NeuralNet
         The trained net. Its ``module_`` is the network of ``coefs_`` and returns its
         outputs; for ``loss="poisson"`` these are the logarithms of its predictions.
-    history_ : skorch.history.History
-        One row per epoch, with its batches.
-    reinit_history_ : list of dict
-        One record per re-initialisation and layer, see :class:`HessianReinit`;
-        ``layers.0`` is the layer of ``coefs_[0]``.
 
     See Also
     --------
@@ -312,52 +279,6 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
         self.oob_score = oob_score
         self.checkpoint = checkpoint
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        X_val: MatrixLike | None = None,
-        y_val: ArrayLike | None = None,
-        sample_weight_val: ArrayLike | None = None,
-    ) -> Self:
-        """Train the regressor.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept; any other dtype becomes
-            float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; not negative for ``loss="poisson"``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative sample weights, used in the loss and in its Hessian. A sample
-            of weight zero counts as absent.
-        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data of your own. With ``early_stopping`` they replace the split;
-            without it, their score is only recorded.
-        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Targets of ``X_val``.
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Weights of ``X_val``.
-
-        Returns
-        -------
-        self : HessianRegularizedMLPRegressor
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or an argument cannot be used, which is checked before
-            training, or if the loss or a weight becomes NaN or infinite in training.
-            The estimator is left as it was before the call.
-        """
-        validation = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, validation, self._check_scale)
-
     @available_if(is_stochastic)
     # resolve_parameters validates later calls too, unless the user switched that off
     @fit_context(prefer_skip_nested_validation=False)
@@ -394,7 +315,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             As in ``fit``; also with ``early_stopping=True``, which needs all data at
             once.
         """
-        learn = self._check_scale
+        learn = self._learn_targets
         return self._fit(X, y, sample_weight, (None,) * 3, learn, incremental=True)
 
     def predict(self, X: MatrixLike) -> NDArray[Any]:
@@ -535,7 +456,7 @@ class HessianRegularizedMLPRegressor(RegressorMixin, BaseHessianRegularizedMLP):
             check_counts(y)
         return y
 
-    def _check_scale(self, y, continuing):
+    def _learn_targets(self, y, continuing):
         """Warn about targets far from the initial outputs; nothing is to be learnt."""
         if not continuing and self.solver != "lbfgs" and self.loss != "poisson":
             warn_if_badly_scaled(y)

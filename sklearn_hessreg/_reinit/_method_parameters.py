@@ -205,21 +205,22 @@ CALLBACK_CONSTRAINTS = PARAMETER_CONSTRAINTS | {
 }
 
 
-def document_parameters(further=OF_THE_CALLBACK):
+def document_parameters(further=OF_THE_CALLBACK, attributes=""):
     """Return a decorator that describes a class's parameters in its docstring.
 
     The marker %(parameters)s becomes one entry for each parameter of the signature, in
-    its order: the method's hyperparameters and the `further` ones.
+    its order: the method's hyperparameters and the `further` ones. Another marker,
+    %(attributes)s, becomes `attributes`.
     """
     known = PARAMETERS | further
 
     def document(cls):
-        if cls.__doc__ is not None:  # python -OO
-            parameters = signature(cls).parameters.items()
-            entries = "\n".join(known[n].describe(n, p.default) for n, p in parameters)
-            margin = re.search(r"( *)%\(parameters\)s", cls.__doc__)[1]
-            marker = f"{margin}%(parameters)s"
-            cls.__doc__ = cls.__doc__.replace(marker, indent(entries, margin))
+        parameters = signature(cls).parameters.items()
+        entries = "\n".join(known[n].describe(n, p.default) for n, p in parameters)
+        margin = re.search(r"( *)%\(parameters\)s", cls.__doc__)[1]
+        for part, text in {"parameters": entries, "attributes": attributes}.items():
+            text = indent(text.rstrip(), margin)
+            cls.__doc__ = cls.__doc__.replace(f"{margin}%({part})s", text)
         return cls
 
     return document
