@@ -4,10 +4,3 @@ from sklearn_hessreg._display._hessian_scores import HessianScoresDisplay
 from sklearn_hessreg._display._label_quality import LabelQualityDisplay
 from sklearn_hessreg._display._reinit_history import ReinitHistoryDisplay
 from sklearn_hessreg._display._training_curve import TrainingCurveDisplay
-
-__all__ = [
-    "HessianScoresDisplay",
-    "LabelQualityDisplay",
-    "ReinitHistoryDisplay",
-    "TrainingCurveDisplay",
-]

@@ -26,21 +26,3 @@ from sklearn_hessreg._hessian._twice_differentiable import (
     TwiceDifferentiable,
     differentiable_evaluation,
 )
-
-__all__ = [
-    "ALONE",
-    "TwiceDifferentiable",
-    "check_layers",
-    "count_operations",
-    "describe_arguments",
-    "describe_module",
-    "describe_samples",
-    "differentiable_evaluation",
-    "digest",
-    "hessian_scores",
-    "ranks_of",
-    "score_layers",
-    "select_layers",
-    "weight_layers",
-    "without_ddp",
-]

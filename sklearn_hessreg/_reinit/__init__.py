@@ -10,18 +10,3 @@ from sklearn_hessreg._reinit._method_parameters import (
 )
 from sklearn_hessreg._reinit._redraw import reduce_units, select_top_k
 from sklearn_hessreg._reinit._snapshots import take_weights, write_weights
-
-__all__ = [
-    "PARAMETER_CONSTRAINTS",
-    "HessianReinit",
-    "Parameter",
-    "Snapshot",
-    "SnapshotAveragingMixin",
-    "document_parameters",
-    "epochs_between",
-    "read_monitor",
-    "reduce_units",
-    "select_top_k",
-    "take_weights",
-    "write_weights",
-]

@@ -5,13 +5,3 @@ from sklearn_hessreg._state._description import describe, hash_array, versions
 from sklearn_hessreg._state._file import StateFile
 from sklearn_hessreg._state._fit_checkpoint import FitCheckpoint
 from sklearn_hessreg._state._generators import capture_own_generators
-
-__all__ = [
-    "FitCheckpoint",
-    "StateFile",
-    "capture_own_generators",
-    "describe",
-    "hash_array",
-    "load_callback_state",
-    "versions",
-]

@@ -14,19 +14,3 @@ from sklearn_hessreg._training._sklearn_callbacks import fit_task
 from sklearn_hessreg._training._spec import TrainingSpec
 from sklearn_hessreg._training._split import to_samples
 from sklearn_hessreg._training._training_parameters import TRAINING_PARAMETERS
-
-__all__ = [
-    "PREDICTION_BATCH",
-    "TRAINING_PARAMETERS",
-    "EstimatorCheckpoint",
-    "Samples",
-    "TrainingSpec",
-    "describe_fit",
-    "fit_task",
-    "gather_rows",
-    "learn_alike",
-    "share_generator",
-    "sharing_ranks",
-    "to_samples",
-    "train",
-]
