@@ -9,34 +9,6 @@ from sklearn.utils import Bunch
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a training has come: the epochs begun and ended, the cycles ended.
-
-    A cycle lasts from the start, or from a re-initialisation, to the next one. Epochs
-    are counted here, not looked up in the net's history, because other callbacks may
-    remove rows from it.
-    """
-
-    epochs: int = 0
-    ended: int = 0  # the number of the last epoch whose end was counted
-    cycles: int = 0
-    start: int = 0  # epochs before this cycle
-
-    def begin_epoch(self):
-        """Count an epoch."""
-        return replace(self, epochs=self.epochs + 1)
-
-    def end_epoch(self):
-        """Count the end of the epoch."""
-        return replace(self, ended=self.epochs)
-
-    def end_cycle(self):
-        """Count a cycle, unless it has no epochs."""
-        begun = self.epochs > self.start
-        return replace(self, cycles=self.cycles + begun, start=self.epochs)
-
-
-@dataclass(frozen=True)
 class Plateau:
     """How a loss or score has developed in a cycle, by MLPClassifier's rule.
 
@@ -68,14 +40,14 @@ class Plateau:
         return self.misses > n_iter_no_change
 
 
-def is_cycle_over(progress, reinit_every, reinit_until, plateaued):
+def is_cycle_over(cycles, reinit_every, reinit_until, plateaued):
     """Decide whether the epoch that has just ended ends a cycle.
 
     `plateaued` says whether what is watched has reached its plateau. No cycle ends
     after the epoch `reinit_until`.
     """
-    epochs = progress.epochs
-    if epochs == progress.start or epochs > (reinit_until or math.inf):
+    epochs = cycles.epochs
+    if epochs == cycles.start or epochs > (reinit_until or math.inf):
         return False
     if reinit_every == "plateau":
         return bool(plateaued)
@@ -101,10 +73,15 @@ class Snapshot(Bunch):
 class Cycles:
     """The cycles that have ended, and the current one.
 
-    It is immutable, so copies share the snapshots' weights.
+    A cycle lasts from the start, or from a re-initialisation, to the next one. Epochs
+    are counted here, not looked up in the net's history, because other callbacks may
+    remove rows from it. All is immutable, so copies share the snapshots' weights.
     """
 
-    progress: Progress = field(default_factory=Progress)
+    epochs: int = 0  # begun
+    ended: int = 0  # the number of the last epoch whose end was counted
+    count: int = 0  # cycles that have ended
+    start: int = 0  # epochs before this cycle
     plateau: Plateau = field(default_factory=Plateau)
     score: float | None = None  # of the last epoch of this cycle
     best: dict[str, Any] | None = None  # weights of its best epoch, if wanted
@@ -115,11 +92,11 @@ class Cycles:
 
     def begin_epoch(self):
         """Count an epoch; a cycle that was cut off goes on with it."""
-        return replace(self, progress=self.progress.begin_epoch(), cut=None)
+        return replace(self, epochs=self.epochs + 1, cut=None)
 
     def end_epoch(self):
         """Count the end of an epoch."""
-        return replace(self, progress=self.progress.end_epoch())
+        return replace(self, ended=self.epochs)
 
     def watch(self, score, tol, lower_is_better):
         """Compare an epoch with the others of the cycle, if it has a score."""
@@ -139,12 +116,8 @@ class Cycles:
 
     def end_cycle(self, weights, n_snapshots):
         """Keep a snapshot, mark an event as due and forget the rest of the cycle."""
-        snapshot = self.snapshot(weights)
-        return Cycles(
-            progress=self.progress.end_cycle(),
-            kept=_last(n_snapshots, *self.kept, snapshot),
-            is_due=True,
-        )
+        kept = _last(n_snapshots, *self.kept, self.snapshot(weights))
+        return replace(self.forget(), kept=kept, is_due=True)
 
     def begin_cycle(self):
         """Note that the event has taken place."""
@@ -161,13 +134,13 @@ class Cycles:
 
     def snapshot(self, weights):
         """Build the snapshot of this cycle's network."""
-        cycle, epoch = self.progress.cycles + 1, self.progress.epochs
-        score = self.final_score
-        return Snapshot(cycle=cycle, epoch=epoch, score=score, weights=weights)
+        cycle, score = self.count + 1, self.final_score
+        return Snapshot(cycle=cycle, epoch=self.epochs, score=score, weights=weights)
 
     def forget(self):
-        """Begin a new training: no snapshots, a new cycle; epoch counts continue."""
-        return Cycles(progress=self.progress.end_cycle())
+        """Begin a new training: no snapshots, a new cycle; the counts continue."""
+        count = self.count + (self.epochs > self.start)  # a cycle has epochs
+        return Cycles(self.epochs, self.ended, count, start=self.epochs)
 
     def without_snapshots(self):
         """Continue the current cycle as the only one."""
@@ -182,7 +155,7 @@ class Cycles:
     def is_under_way(self):
         """Whether epochs were trained since the last cycle ended or was cut off."""
         is_cut_off = self.cut is not None or self.suspended is not None
-        return self.progress.epochs > self.progress.start and not is_cut_off
+        return self.epochs > self.start and not is_cut_off
 
     def counts(self, lower_is_better):
         """Return whether this cycle's network counts although the cycle was cut off.
@@ -200,19 +173,17 @@ class Cycles:
 
     def to_plain(self):
         """Convert the cycles to plain values and arrays, without copying."""
-        progress, plateau = asdict(self.progress), asdict(self.plateau)
         kept = [dict(snapshot) for snapshot in self.kept]
         cut = None if self.cut is None else dict(self.cut)
-        parts = {"progress": progress, "plateau": plateau, "kept": kept, "cut": cut}
-        return {**vars(self), **parts}
+        plateau = asdict(self.plateau)
+        return {**vars(self), "plateau": plateau, "kept": kept, "cut": cut}
 
     @classmethod
     def from_plain(cls, parts):
         """Rebuild the cycles from such values."""
-        progress, plateau = Progress(**parts["progress"]), Plateau(**parts["plateau"])
         kept = tuple(Snapshot(**snapshot) for snapshot in parts["kept"])
         cut = None if parts["cut"] is None else Snapshot(**parts["cut"])
-        made = {"progress": progress, "plateau": plateau, "kept": kept, "cut": cut}
+        made = {"plateau": Plateau(**parts["plateau"]), "kept": kept, "cut": cut}
         return cls(**{**parts, **made})
 
 

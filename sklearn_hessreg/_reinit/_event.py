@@ -245,8 +245,8 @@ def describe_event(cycles, scores, masks, before, seconds):
     score = cycles.kept[-1]["score"]  # of the cycle that the event ended
     return [
         {
-            "epoch": cycles.progress.epochs,
-            "cycle": cycles.progress.cycles + 1,
+            "epoch": cycles.epochs,
+            "cycle": cycles.count + 1,
             "monitored": math.nan if score is None else score,
             "layer": name,
             "count": int(mask.sum()),

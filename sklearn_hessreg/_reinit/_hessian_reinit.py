@@ -304,7 +304,7 @@ class HessianReinit(Callback):
         if has_lazy_parameters(net):
             initialise_lazy_parameters(net, dataset_train)
             self._event(net).check()
-        if self.cycles_.progress.epochs == 1:
+        if self.cycles_.epochs == 1:
             self._event(net).probe(dataset_train)
         elif self.cycles_.is_due:
             self._reinitialise(net, dataset_train)
@@ -321,8 +321,7 @@ class HessianReinit(Callback):
 
         An epoch in which an earlier callback ended the training is counted.
         """
-        progress = self.cycles_.progress
-        if progress.ended < progress.epochs:
+        if self.cycles_.ended < self.cycles_.epochs:
             self._end_epoch(net, cut=True)
         self._cut_off_cycle(net)
 
@@ -347,9 +346,10 @@ class HessianReinit(Callback):
 
     def _is_cycle_over(self, net):
         """Return whether the epoch that has ended ends a cycle; with k=0 none does."""
-        progress, plateaued = self.cycles_.progress, self._has_plateaued(net)
-        over = is_cycle_over(progress, self.reinit_every, self.reinit_until, plateaued)
-        return over and self.k > 0
+        plateaued = self._has_plateaued(net)
+        return self.k > 0 and is_cycle_over(
+            self.cycles_, self.reinit_every, self.reinit_until, plateaued
+        )
 
     def _check_best(self, net):
         """Refuse a cycle without a best epoch, if one is needed."""

@@ -71,7 +71,7 @@ class MLPNet(ShortcutNet):
     @property
     def epoch(self):
         """The number of the last epoch begun, counting those of earlier trainings."""
-        return self.method.cycles_.progress.epochs
+        return self.method.cycles_.epochs
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the weighted mean of the losses."""

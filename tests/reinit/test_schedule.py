@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sklearn_hessreg._reinit._cycles import (
+    Cycles,
     Plateau,
-    Progress,
     epochs_between,
     is_cycle_over,
 )
@@ -15,12 +15,12 @@ from sklearn_hessreg._reinit._cycles import (
 
 def after(epochs, start=0):
     """Go through epochs, a cycle beginning after so many of them."""
-    progress = Progress()
+    cycles = Cycles()
     for epoch in range(epochs):
         if epoch == start > 0:
-            progress = progress.end_cycle()
-        progress = progress.begin_epoch().end_epoch()
-    return progress
+            cycles = cycles.forget()
+        cycles = cycles.begin_epoch().end_epoch()
+    return cycles
 
 
 def watch(values, tol=0.0, lower_is_better=True):
@@ -106,13 +106,13 @@ def test_no_cycle_ends_past_the_last_epoch_allowed(reinit_every):
 
 @pytest.mark.parametrize("reinit_every", [1, "plateau"])
 def test_a_cycle_without_epochs_does_not_end(reinit_every):
-    assert not is_cycle_over(after(4).end_cycle(), reinit_every, None, True)
+    assert not is_cycle_over(after(4).forget(), reinit_every, None, True)
 
 
 def test_cycles_are_counted_with_the_epoch_before_their_first():
-    progress = after(5, start=3)
-    assert progress == Progress(epochs=5, ended=5, cycles=1, start=3)
-    assert progress.end_cycle().end_cycle().cycles == 2
+    cycles = after(5, start=3)
+    assert cycles == Cycles(epochs=5, ended=5, count=1, start=3)
+    assert cycles.forget().forget().count == 2
 
 
 @pytest.mark.parametrize(
