@@ -3,13 +3,12 @@
 import math
 from contextlib import nullcontext
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from sklearn_hessreg._torch_context import threads_for
-from sklearn_hessreg._training import PREDICTION_BATCH, Samples
+from sklearn_hessreg._training import PREDICTION_BATCH, Samples, count_largest_product
 
 # Rows per batch for several networks. Larger batches do not fit a processor's cache and
 # take 1.5 to 5 times as long for networks of 100 to 256 units in float64.
@@ -30,7 +29,9 @@ def predict(net, X, link, member=None):
             function = partial(_mean, net.spec.head, link)
     samples = Samples(X, device=net.device)
     size = max(size, _rows_like_weights(net, samples))
-    work = _count_largest_product(net, samples, min(size, len(samples)))
+    networks = 1 if net.stacked_ is None else net.stacked_.n_networks
+    rows = networks * min(size, len(samples))
+    work = count_largest_product(net.spec.layer_units, samples.sparse, rows)
     with threads_for(work), torch.inference_mode(), _without_autocast(net.device):
         for start in range(0, len(samples), size):
             rows = slice(start, start + size)
@@ -73,15 +74,6 @@ def _rows_like_weights(net, samples):
     """
     inputs, *units = net.spec.layer_units
     return inputs * units[0] // max(units) if samples.sparse else 0
-
-
-def _count_largest_product(net, samples, rows):
-    """Count the operations of the largest matrix product torch does for a batch."""
-    networks = 1 if net.stacked_ is None else net.stacked_.n_networks
-    products = [fan_in * out for fan_in, out in pairwise(net.spec.layer_units)]
-    if samples.sparse:
-        del products[0]  # done by scipy, in one thread
-    return 2 * rows * networks * max(products, default=0)
 
 
 def _mean(head, link, outputs):

@@ -2,6 +2,7 @@
 
 from sklearn_hessreg._training._batches import Samples
 from sklearn_hessreg._training._checkpoint import EstimatorCheckpoint, describe_fit
+from sklearn_hessreg._training._mlp import count_largest_product
 from sklearn_hessreg._training._net import PREDICTION_BATCH
 from sklearn_hessreg._training._run import train
 from sklearn_hessreg._training._sharded import (

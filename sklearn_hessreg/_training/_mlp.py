@@ -63,6 +63,14 @@ def stays_sparse(X, device):
     return X.nnz < DENSE * X.shape[0] * X.shape[1]
 
 
+def count_largest_product(layer_units, sparse, rows):
+    """Count the operations of torch's largest matrix product in a batch."""
+    products = [fan_in * out for fan_in, out in pairwise(layer_units)]
+    if sparse:
+        del products[0]  # scipy computes it, in one thread
+    return 2 * rows * max(products, default=0)
+
+
 def product(rows, W):
     """Return W h for sparse rows h."""
     return _Product.apply(W, rows.csr)

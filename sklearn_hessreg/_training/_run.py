@@ -12,10 +12,14 @@ from sklearn_hessreg._torch_context import plain_torch, threads_for
 from sklearn_hessreg._training._batches import BatchOrder, rows_of_batch
 from sklearn_hessreg._training._carry_over import continue_from
 from sklearn_hessreg._training._folders import own_folders
-from sklearn_hessreg._training._mlp import init_glorot_uniform
+from sklearn_hessreg._training._mlp import (
+    count_largest_product,
+    init_glorot_uniform,
+    stays_sparse,
+)
 from sklearn_hessreg._training._net import build_net
 from sklearn_hessreg._training._sharded import check_begin
-from sklearn_hessreg._training._spec import count_largest_product, warn_if_expensive
+from sklearn_hessreg._training._spec import warn_if_expensive
 from sklearn_hessreg._training._split import ValidationSplit, to_samples
 
 
@@ -28,28 +32,17 @@ def train(
     callbacks=(),
     scorer=None,
 ):
-    """Train a net by a spec, and return it.
+    """Train a net by a spec, perhaps from a `previous` one on, and return it.
 
-    Parameters
-    ----------
-    spec : TrainingSpec
-        Describes the training.
-    train_data : tuple of (X, y, weight, sample_weight)
-        Checked arrays; `sample_weight`, without class weights, is for validation rows.
-    valid_data : tuple of (X, y, sample_weight), callable or None
-        Checked arrays, or a function of the targets and a RandomState. It returns the
-        row numbers to train on in the first cycle, and a list of folds. Under the
-        schedule "plateau" the folds validate in turn, one per cycle.
-    random_state : RandomState
-        Draws weights, validation data and the row order, as MLPClassifier does.
-    previous : MLPNet, default=None
-        A net of the same layers, with which this training begins.
-    callbacks : sequence of (str, skorch callback), default=()
-        Callbacks that the net has only while it trains.
-    scorer : callable, default=None
-        Returns the score of a net on arrays (X, y, weight), as `spec.scoring` says.
+    `train_data` are (X, y, weight, sample_weight); the last, without class weights, is
+    for validation rows. `valid_data` are (X, y, sample_weight), None, or a function of
+    the targets and a RandomState. It returns the row numbers to train on in the first
+    cycle, and a list of folds that validate in turn. `callbacks` are the net's only
+    while it trains. `scorer` returns the score of a net on (X, y, weight).
     """
-    work = count_largest_product(spec, train_data[0])
+    X = train_data[0]
+    sparse, rows = stays_sparse(X, spec.device), rows_of_batch(spec, X.shape[0])
+    work = count_largest_product(spec.layer_units, sparse, rows)
     given = spec.skorch_callbacks
     folders = own_folders(given) if given else nullcontext()
     with folders, threads_for(work), plain_torch(spec.device), torch.enable_grad():

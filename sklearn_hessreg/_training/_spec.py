@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from sklearn_hessreg._compat import warn_at_caller
 from sklearn_hessreg._heads import Head
 from sklearn_hessreg._hessian import count_operations
 from sklearn_hessreg._reinit import epochs_between
-from sklearn_hessreg._training._batches import rows_of_batch
-from sklearn_hessreg._training._mlp import stays_sparse
 
 
 @dataclass(frozen=True)
@@ -93,15 +90,6 @@ class TrainingSpec:
     def hidden_layer_sizes(self):
         """The units of the hidden layers."""
         return self.layer_units[1:-1]
-
-
-def count_largest_product(spec, X):
-    """Count the operations of torch's largest matrix product in a batch."""
-    products = [fan_in * out for fan_in, out in pairwise(spec.layer_units)]
-    if stays_sparse(X, spec.device):
-        del products[0]  # scipy computes it, in one thread
-    rows = rows_of_batch(spec, X.shape[0])
-    return 2 * rows * max(products, default=0)
 
 
 def warn_if_expensive(spec, n_samples):
