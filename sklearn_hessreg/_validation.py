@@ -320,10 +320,7 @@ def check_takes_weight(scorer, scoring, weight):
 
 
 def check_weights(sample_weight, X, class_weight=None, y=None, classes=None):
-    """Return the row weights and the plain sample weights, in X's dtype.
-
-    Row weights are sample weights times class weights. Without either, all are one.
-    """
+    """Return the sample weights with and without class weights, in X's dtype."""
     # in float64: a positive weight may round to zero in X's dtype
     samples = _check_sample_weight(sample_weight, X, dtype=np.float64)
     check_non_negative(samples, "sample_weight")

@@ -4,11 +4,7 @@ import numpy as np
 
 
 def group(totals, sort, max_cells):
-    """Split the indices of an axis into at most `max_cells` groups of neighbours.
-
-    With `sort`, neighbours have similar totals, largest first. Returns a list of index
-    arrays.
-    """
+    """Split the indices of an axis into groups of neighbours, or of similar totals."""
     order = np.argsort(-totals, kind="stable") if sort else np.arange(len(totals))
     return np.array_split(order, min(max_cells, len(totals)))
 

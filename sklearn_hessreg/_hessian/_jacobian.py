@@ -27,10 +27,7 @@ def product(G, head, R):
 
 
 def score(G, SG, curvature, elements, share=WHOLE):
-    """Sum |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight.
-
-    Only the `share` of the first weights is computed.
-    """
+    """Sum |sum_n G_n' S_n G_n|, or sum_n |G_n' S_n G_n|, over the second weight."""
     alive = G.any(0).any(0)  # the others' rows and columns are exactly zero
     own = alive.nonzero()[:, 0][share.of("weights", alive)]
     G, SG = G[:, :, own], SG[:, :, alive]

@@ -30,10 +30,7 @@ _BLOCK = 128
 
 @dataclass
 class Link:
-    """A layer's weight W, and the factors d from layer `before`'s z to its inputs.
-
-    d has the same shape as z, (rows, out).
-    """
+    """A layer's W, and the factors d, (rows, out), from `before`'s z to its inputs."""
 
     before: str
     W: torch.Tensor

@@ -44,8 +44,7 @@ from sklearn_hessreg._hessian._probes import (
 class Problem:
     """A forward pass and its loss; `elements` bounds the temporaries.
 
-    Each process does its `share` of the work; the shares add up to the scores. `head`
-    is the loss as a function of the outputs. Other cached values do not use
+    `head` is the loss as a function of the outputs. Other cached values do not use
     cached_property: up to Python 3.11, all threads wait while one is computed.
     """
 
@@ -128,10 +127,7 @@ class _FormulaError(Exception):
 
 
 def score_layer(problem, name):
-    """Score one layer by the cheapest formula that holds; say which one, and why.
-
-    For a share of the work, return that share of the score.
-    """
+    """Score one layer by the cheapest formula that holds; say which one, and why."""
     layer, uses = problem.layer(name), problem.forward.uses.get(name, [])
     key = problem.forward.keys[name]
     W, reasons = problem.forward.state[key], []
@@ -174,20 +170,23 @@ def _why_unknown(problem, name, layer, uses):
 
 def _score_certain(problem, name, uses, W):
     """Score an output layer, or one linked to it, without tests; None for others."""
-    h, per_sample = uses[0].h.to(W.dtype), problem.curvature == "per_sample"
-    work = (problem.elements, problem.share)
+    h = uses[0].h.to(W.dtype)
     if (B := problem.output_form(name)) is not None:
-        if per_sample:
-            S, how = _streamed.per_sample_score(B, h, *work), "factorised"
-        else:
-            g = problem.head.v[0].detach()
-            S, streamed = _streamed.mean_loss_score(B, g, h, *work)
-            how = f"{streamed:.1%} of the pairs of units streamed"
+        S, how = _score_by(problem, B, problem.head.v[0].detach(), h)
         return S, f"{how}, curvature by its form, {type(B).__name__.lower()}"
-    if per_sample and name in problem.sums_behind_links:
+    if problem.curvature == "per_sample" and name in problem.sums_behind_links:
         S = _streamed.score_of_sums(problem.sums_behind_links[name], h, problem.share)
         return S, "factorised, curvature by links from layer to layer"
     return None, None
+
+
+def _score_by(problem, B, g, h):
+    """Score from B and h; also say how much was streamed."""
+    work = problem.elements, problem.share
+    if problem.curvature == "per_sample":
+        return _streamed.per_sample_score(B, h, *work), "factorised"
+    S, streamed = _streamed.mean_loss_score(B, g, h, *work)
+    return S, f"{streamed:.1%} of the pairs of units streamed"
 
 
 def _score_rows(problem, layer, uses, W):
@@ -197,7 +196,7 @@ def _score_rows(problem, layer, uses, W):
     if len(uses) != 1:
         raise _FormulaError(f"it is used {len(uses)} times")
     h, delta = uses[0].h.to(W.dtype), uses[0].delta
-    samples, work = problem.forward.samples, (problem.elements, problem.share)
+    samples = problem.forward.samples
     if problem.curvature == "per_sample" and len(h) != samples:
         raise _FormulaError(f"its {len(h)} rows are not the {samples} samples")
     R = random_like(W)
@@ -207,12 +206,8 @@ def _score_rows(problem, layer, uses, W):
     B, how = _curvature(problem, g, uses[0], R, BRh, W.dtype)
     BRh = B.product(h @ R.T) if isinstance(B, GaussNewton | DoubleBackward) else BRh
     product = BRh.to(h.dtype).T @ h
-    if problem.curvature == "per_sample":
-        S = _streamed.per_sample_score(B, h, *work)
-        return S, product, HR, f"factorised, curvature by {how}"
-    S, streamed = _streamed.mean_loss_score(B, g, h, *work)
-    how = f"{streamed:.1%} of the pairs of units streamed, curvature by {how}"
-    return S, product, HR, how
+    S, streamed = _score_by(problem, B, g, h)
+    return S, product, HR, f"{streamed}, curvature by {how}"
 
 
 def _curvature(problem, g, use, R, BRh, dtype):

@@ -41,11 +41,7 @@ class Plateau:
 
 
 def is_cycle_over(cycles, reinit_every, reinit_until, plateaued):
-    """Decide whether the epoch that has just ended ends a cycle.
-
-    `plateaued` says whether what is watched has reached its plateau. No cycle ends
-    after the epoch `reinit_until`.
-    """
+    """Decide whether an epoch ends a cycle; none does after `reinit_until`."""
     epochs = cycles.epochs
     if epochs == cycles.start or epochs > (reinit_until or math.inf):
         return False

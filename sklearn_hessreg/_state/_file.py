@@ -67,10 +67,7 @@ class StateFile:
                 ) from error
 
     def write(self, state, epochs):
-        """Write the state to a temporary file, and move it into place once on disk.
-
-        `epochs` is the number of epochs trained.
-        """
+        """Write the state to a temporary file, and move it into place once on disk."""
         fit = {**self.fit, "epochs": epochs}
         try:
             try:

@@ -77,10 +77,7 @@ def _take(tensor, rows):
 
 
 class BatchOrder:
-    """The order of the rows in an epoch: the last epoch's, permuted by a RandomState.
-
-    MLPClassifier does the same.
-    """
+    """The order of the rows in an epoch: the last one permuted, as in MLPClassifier."""
 
     def __init__(self, random_state):
         self.random_state = random_state

@@ -18,8 +18,6 @@ class EstimatorCheckpoint(FitCheckpoint):
 
     With L-BFGS it is written after every cycle, because a bit-exact resume is not
     possible within one. The estimator deletes `file_`, once all of its fit has ended.
-
-    `settings` is the user's FitCheckpoint, `fit` is what `describe_fit` returns.
     """
 
     def __init__(self, settings, fit):
@@ -55,10 +53,7 @@ _FREE = {"checkpoint", "oob_score", "verbose", "warm_start"}
 
 
 def describe_fit(params, data):
-    """Describe a fit as JSON values; fits with equal descriptions train to equal bits.
-
-    `params` are the resolved parameters, `data` maps names to arrays or None.
-    """
+    """Describe a fit as JSON values; fits described alike train to equal bits."""
     params = {k: _describe(k, v) for k, v in params.items() if k not in _FREE}
     data = {name: hash_array(array) for name, array in data.items()}
     return {"parameters": params, "data": data, "versions": versions()}

@@ -97,10 +97,7 @@ class Linear(nn.Linear):
 
 
 class Dropout(nn.Module):
-    """torch's dropout, but with a generator of its own.
-
-    The generator is on the device of the input.
-    """
+    """torch's dropout with a generator of its own, on the device of the input."""
 
     def __init__(self, p, generator):
         super().__init__()
@@ -116,10 +113,7 @@ class Dropout(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fully connected layers of `layer_units` units, from the inputs to the logits.
-
-    Its weights are not initialised; see `init_glorot_uniform`.
-    """
+    """Fully connected layers; `init_glorot_uniform` draws their weights."""
 
     def __init__(
         self, layer_units, activation="relu", dropout=0.0, dtype=None, device="cpu"
@@ -133,10 +127,7 @@ class MLP(nn.Module):
         self.dropout = Dropout(dropout, torch.Generator(device))
 
     def forward(self, X):
-        """Map (n_samples, n_features) to logits of shape (n_samples, n_outputs).
-
-        X is a tensor or, on the CPU, SparseRows.
-        """
+        """Map rows, a tensor or on the CPU SparseRows, to logits."""
         first, *others = self.layers
         if isinstance(X, torch.Tensor):
             X = first(X)

@@ -7,11 +7,7 @@ from skorch.callbacks import Callback
 
 
 def fit_task(estimator, name, max_epochs, X, y, sample_weight, attributes):
-    """Set up the callbacks for a fit; return a context that reports its start and end.
-
-    `attributes(net)` returns the estimator's attributes as if its training had ended
-    with this net.
-    """
+    """Set up the callbacks for a fit; return a context that reports the fit."""
     context = estimator._init_callback_context(task_name=name, max_subtasks=max_epochs)
     weight = None if sample_weight is None else {"sample_weight": sample_weight}
     task = {"estimator": estimator, "X": X, "y": y, "metadata": weight}
@@ -27,10 +23,7 @@ def _report(context, task, attributes):
 
 
 class EpochTasks(Callback):
-    """Report every epoch of a net as a task within the task of the fit.
-
-    A callback that returns True at the end of an epoch stops the training.
-    """
+    """Report every epoch of a net as a task within the task of the fit."""
 
     def __init__(self, context, task, attributes):
         self.context = context

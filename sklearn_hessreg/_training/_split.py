@@ -73,10 +73,7 @@ class ValidationSplit:
 
 
 def to_samples(X, y, weight, head, device="cpu", rows=None):
-    """Wrap arrays as Samples with the target that the head's criterion expects.
-
-    `rows` are the numbers of the rows that y and weight belong to; None means all.
-    """
+    """Wrap arrays as Samples; y and weight are those of `rows`, or of all rows."""
     weight = None if (weight == 1).all() else torch.from_numpy(weight)
     dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
     target = head.target(y, dtype)
