@@ -68,9 +68,7 @@ TRAINING_PARAMETERS = {
         "The initial learning rate.",
     ),
     "power_t": Parameter(
-        [_NOT_NEGATIVE],
-        "float",
-        'Exponent of the ``"invscaling"`` schedule.',
+        [_NOT_NEGATIVE], "float", 'Exponent of the ``"invscaling"`` schedule.'
     ),
     "max_iter": Parameter(
         [_POSITIVE],
@@ -80,9 +78,7 @@ TRAINING_PARAMETERS = {
         "snapshot.",
     ),
     "shuffle": Parameter(
-        _BOOLEAN,
-        "bool",
-        "Whether to shuffle the samples in each epoch.",
+        _BOOLEAN, "bool", "Whether to shuffle the samples in each epoch."
     ),
     "tol": Parameter(
         [_NOT_NEGATIVE],
@@ -143,24 +139,16 @@ TRAINING_PARAMETERS = {
         "that have seen it, which raises it.",
     ),
     "momentum": Parameter(
-        [Interval(Real, 0, 1, closed="both")],
-        "float",
-        'Momentum of ``"sgd"``.',
+        [Interval(Real, 0, 1, closed="both")], "float", 'Momentum of ``"sgd"``.'
     ),
     "nesterovs_momentum": Parameter(
-        _BOOLEAN,
-        "bool",
-        'Whether ``"sgd"`` uses Nesterov\'s momentum.',
+        _BOOLEAN, "bool", 'Whether ``"sgd"`` uses Nesterov\'s momentum.'
     ),
     "beta_1": Parameter(
-        [_RATE],
-        "float",
-        'Decay rate of the first moments of ``"adam"``, in [0, 1).',
+        [_RATE], "float", 'Decay rate of the first moments of ``"adam"``, in [0, 1).'
     ),
     "beta_2": Parameter(
-        [_RATE],
-        "float",
-        'Decay rate of the second moments of ``"adam"``, in [0, 1).',
+        [_RATE], "float", 'Decay rate of the second moments of ``"adam"``, in [0, 1).'
     ),
     "epsilon": Parameter(
         [Interval(Real, 0, None, closed="neither")],
@@ -230,9 +218,5 @@ TRAINING_PARAMETERS = {
         "``fit`` then returns at once. Never load a file from people you do not trust: "
         "it is a pickle.",
     ),
-    "verbose": Parameter(
-        ["verbose"],
-        "bool or int",
-        "Print a line for each epoch.",
-    ),
+    "verbose": Parameter(["verbose"], "bool or int", "Print a line for each epoch."),
 }
