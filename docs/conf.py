@@ -53,6 +53,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "download_all_examples": False,
     "show_memory": False,
+    "parallel": 2,
 }
 
 # prompts and outputs stay behind

@@ -69,7 +69,7 @@ plt.show()
 # that did not train on a row in their cycle. So many of the lowest quality are the
 # suspects.
 
-n_wrong = find_label_issues(y_train, clf.oob_decision_function_).sum()
+n_wrong = find_label_issues(y_train, clf.oob_decision_function_, n_jobs=1).sum()
 suspects = order[:n_wrong]
 print(
     f"{n_wrong} suspects, {is_wrong[suspects].sum()} of the {is_wrong.sum()} wrong ones"

@@ -49,7 +49,7 @@ def train(trial, max_k):
     clf = HessianRegularizedMLPClassifier(
         hidden_layer_sizes=(64, 32),
         k=trial.suggest_int("k", min(max_k, 1), max_k),
-        batch_size=16,
+        batch_size=32,
         curvature="mean_loss",
         optimizer_state="keep",  # better where events are frequent
         # with an int every call of partial_fit would shuffle alike
