@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from scipy.integrate import trapezoid
 
 from study import (
     keel,
@@ -122,7 +122,7 @@ def paper_measures(rows):
             dict(zip(("dataset", "noise", "arm", "seed"), key, strict=True))
             | {
                 "final accuracy": run["test_accuracy"].iloc[-1],
-                "area under accuracy": np.trapezoid(run["test_accuracy"])
+                "area under accuracy": trapezoid(run["test_accuracy"])
                 / max(1, len(run) - 1),
                 f"epochs to {LEVEL}": reached.min() if len(reached) else len(run) + 1,
                 "final training loss": run["train_loss"].iloc[-1],
