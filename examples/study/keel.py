@@ -49,7 +49,8 @@ CLASSES = {
     **{"movement_libras": 15, "letter": 26},
 }
 DEFAULT = "ours"
-# beside the arms that a second and a third machine ran, whose times are told by them
+# the default on the second and the third machine that ran arms, for their times; run
+# when named
 AGAIN = "ours, timed again"
 ONCE_MORE = "ours, timed once more"
 # the defaults of scikit-learn's MLPClassifier
@@ -58,8 +59,6 @@ BY_LOSS = {"k": 0, "early_stopping": True}
 COLUMNS = ["epoch", "snapshots", "test_accuracy", "test_loss", "seconds"]
 OURS = {
     DEFAULT: {},
-    AGAIN: {},
-    ONCE_MORE: {},
     "random weights": {"importance": "random"},
     "k=100": {"k": 100},
     "gce": {"loss": "gce"},
@@ -98,8 +97,9 @@ def load(dataset, noise, seed, quick=False):
 
 def make(arm, seed):
     """Build the estimator of an arm; a voting one has ten networks."""
-    if arm in OURS:
-        return HessianRegularizedMLPClassifier(**OURS[arm], random_state=seed)
+    ours = OURS | {AGAIN: {}, ONCE_MORE: {}}
+    if arm in ours:
+        return HessianRegularizedMLPClassifier(**ours[arm], random_state=seed)
     if arm in RIVALS | SLOW:
         return (RIVALS | SLOW)[arm](seed)
     raise ValueError(f"Arm {arm!r} is not of this study; arms are {STUDY.arms}.")

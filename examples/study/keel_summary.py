@@ -11,10 +11,11 @@ from study.keel_rivals import SLOW, STRONG
 from study.markdown import cell, markdown
 
 NOISES = {0: "clean labels", 0.2: "20 % wrong", 0.4: "40 % wrong"}
-SECOND_MACHINE = {*STRONG, *SLOW, keel.AGAIN, "random weights", "k=100"}
-THIRD_MACHINE = {"ours, suspects dropped", "gce, suspects dropped"}
-THIRD_MACHINE |= {"CleanLearning, MLPClassifier", keel.ONCE_MORE}
-TIMES_ALONE = (keel.AGAIN, keel.ONCE_MORE)
+# arms of the second and the third machine
+SECOND = [*STRONG, *SLOW, "random weights", "k=100"]
+THIRD = ["CleanLearning, MLPClassifier"]
+THIRD += ["ours, suspects dropped", "gce, suspects dropped"]
+TIMED_BESIDE = dict.fromkeys(SECOND, keel.AGAIN) | dict.fromkeys(THIRD, keel.ONCE_MORE)
 # arms drawn: colour (Okabe and Ito's), marker, and the name of a reader's choice
 BLUE, RED, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 DRAWN = {
@@ -49,8 +50,7 @@ def kind_of_noise(dataset):
 def relative_time(both, arm):
     """Return an arm's CPU time over ours, of the runs of both on the same machine."""
     seconds = both["seconds"]
-    ours = keel.AGAIN if arm in SECOND_MACHINE else keel.DEFAULT
-    ours = keel.ONCE_MORE if arm in THIRD_MACHINE else ours
+    ours = TIMED_BESIDE.get(arm, keel.DEFAULT)
     if ours not in seconds:
         return np.nan
     there = seconds[arm].notna() & seconds[ours].notna()
@@ -71,7 +71,7 @@ def keel_tables(folder):
     """
     runs = load(folder, keel.STUDY)
     records = []
-    arms = [arm for arm in (*keel.STUDY.arms, *SLOW) if arm not in TIMES_ALONE]
+    arms = [*keel.STUDY.arms, *SLOW]
     kind = runs["dataset"].map(kind_of_noise).rename("kind")
     for (near, level), rows in runs.groupby([kind, "noise"]):
         rank = ranks(rows[rows["arm"].isin(arms)])
