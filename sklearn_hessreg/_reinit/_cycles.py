@@ -76,7 +76,7 @@ class Cycles:
 
     epochs: int = 0  # begun
     ended: int = 0  # the number of the last epoch whose end was counted
-    count: int = 0  # cycles that have ended
+    n_cycles: int = 0  # that have ended
     start: int = 0  # epochs before this cycle
     plateau: Plateau = field(default_factory=Plateau)
     score: float | None = None  # of the last epoch of this cycle
@@ -130,13 +130,14 @@ class Cycles:
 
     def snapshot(self, weights):
         """Build the snapshot of this cycle's network."""
-        cycle, score = self.count + 1, self.final_score
+        cycle, score = self.n_cycles + 1, self.final_score
         return Snapshot(cycle=cycle, epoch=self.epochs, score=score, weights=weights)
 
     def forget(self):
         """Begin a new training: no snapshots, a new cycle; the counts continue."""
-        count = self.count + (self.epochs > self.start)  # a cycle has epochs
-        return Cycles(self.epochs, self.ended, count, start=self.epochs)
+        # a cycle without epochs is not counted
+        n_cycles = self.n_cycles + (self.epochs > self.start)
+        return Cycles(self.epochs, self.ended, n_cycles, start=self.epochs)
 
     def without_snapshots(self):
         """Continue the current cycle as the only one."""

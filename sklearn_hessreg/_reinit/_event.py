@@ -246,7 +246,7 @@ def describe_event(cycles, scores, masks, before, seconds):
     return [
         {
             "epoch": cycles.epochs,
-            "cycle": cycles.count + 1,
+            "cycle": cycles.n_cycles + 1,
             "monitored": math.nan if score is None else score,
             "layer": name,
             "count": int(mask.sum()),

@@ -111,8 +111,8 @@ def test_a_cycle_without_epochs_does_not_end(reinit_every):
 
 def test_cycles_are_counted_with_the_epoch_before_their_first():
     cycles = after(5, start=3)
-    assert cycles == Cycles(epochs=5, ended=5, count=1, start=3)
-    assert cycles.forget().forget().count == 2
+    assert cycles == Cycles(epochs=5, ended=5, n_cycles=1, start=3)
+    assert cycles.forget().forget().n_cycles == 2
 
 
 @pytest.mark.parametrize(
